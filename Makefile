@@ -1,0 +1,51 @@
+# Everything runs in .venv, which is made on first use. Needed beforehand: Python 3.11 or later, make, a package index.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+
+.PHONY: demo test lint bench docs clean
+
+demo: $(VENV)/demo  ## Find a learning rate for a small network on handwritten digits, and draw why, into demo/.
+	$(BIN)/lrscout range-test lrscout.examples:digits --repeats 3 --out demo
+	$(BIN)/lrscout lesson --out demo/lesson
+
+test: $(VENV)/test lint  ## Lint, run every test, build the wheel and import it from elsewhere.
+	$(BIN)/python -m pytest
+	$(BIN)/python tests/check_wheel.py
+
+lint: $(VENV)/test  ## Check style and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+bench: $(VENV)/bench  ## Measure, and keep the figures in benchmarks/results/.
+	$(BIN)/python benchmarks/range_test_overhead.py
+
+docs: $(VENV)/docs  ## Build the documentation into site/.
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf $(VENV) build demo dist site
+
+$(VENV)/pip: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) pip
+	touch $@
+
+$(VENV)/demo: $(VENV)/pip pyproject.toml
+	$(INSTALL) --editable '.[examples]'
+	touch $@
+
+$(VENV)/test: $(VENV)/pip pyproject.toml
+	$(INSTALL) --editable '.[all]' --group test
+	touch $@
+
+$(VENV)/bench: $(VENV)/test
+	$(INSTALL) --group bench
+	touch $@
+
+$(VENV)/docs: $(VENV)/test
+	$(INSTALL) --group docs
+	touch $@

@@ -1,0 +1,63 @@
+"""Find the learning rate and the number of steps for a training run, and see why.
+
+>>> import lrscout
+>>> loop = lrscout.from_torch(model, optimizer, loss_fn, train_loader)  # doctest: +SKIP
+>>> print(lrscout.range_test(loop))  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lrscout.analyse.diagnose import outcome_of as outcome_of
+    from lrscout.analyse.suggest import Suggestion as Suggestion
+    from lrscout.analyse.suggest import suggest as suggest
+    from lrscout.core.curve import Curve as Curve
+    from lrscout.core.curve import Outcome as Outcome
+    from lrscout.core.curve import Stop as Stop
+    from lrscout.core.errors import LrscoutError as LrscoutError
+    from lrscout.core.loop import Loop as Loop
+    from lrscout.core.loop import restored as restored
+    from lrscout.core.result import Cost as Cost
+    from lrscout.loops.functions import from_functions as from_functions
+    from lrscout.loops.jax import from_jax as from_jax
+    from lrscout.loops.tensorflow import from_tensorflow as from_tensorflow
+    from lrscout.loops.torch import from_torch as from_torch
+    from lrscout.measure.range_test import RangeTest as RangeTest
+    from lrscout.measure.range_test import range_test as range_test
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Cost": "core.result",
+    "Curve": "core.curve",
+    "Loop": "core.loop",
+    "LrscoutError": "core.errors",
+    "Outcome": "core.curve",
+    "RangeTest": "measure.range_test",
+    "Stop": "core.curve",
+    "Suggestion": "analyse.suggest",
+    "from_functions": "loops.functions",
+    "from_jax": "loops.jax",
+    "from_tensorflow": "loops.tensorflow",
+    "from_torch": "loops.torch",
+    "outcome_of": "analyse.diagnose",
+    "range_test": "measure.range_test",
+    "restored": "core.loop",
+    "suggest": "analyse.suggest",
+}
+"""The room that each public name lives in. A room, and the framework it knows, loads when a name of it is used."""
+
+__all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lrscout' has no attribute {name!r}")
+    return getattr(import_module(f"lrscout.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

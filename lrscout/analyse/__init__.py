@@ -1,0 +1,1 @@
+"""Pure rules on curves: arrays in, judgements out. Knows no framework and no file."""

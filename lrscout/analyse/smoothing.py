@@ -1,0 +1,83 @@
+"""The level of a noisy loss, and the size of its noise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+_TOLERATED_NOISE = 0.02
+_MOST_SMOOTHING = 0.95
+_NOISE_WINDOW = 9
+_MEDIAN_OF_ABSOLUTE_NORMAL = 0.6745
+
+
+def smooth(losses: Float[np.ndarray, "*curve step"], smoothing: float) -> Float[np.ndarray, "*curve step"]:
+    """Return the exponentially weighted mean of the losses up to each step.
+
+    The weights are corrected for the missing past (Kingma and Ba 2015, arXiv 1412.6980, section 3), so that a
+    constant loss comes out as that constant from the first step on.
+
+    Args:
+        losses: finite losses, one curve or a stack of curves.
+        smoothing: the weight of the past, in [0, 1); 0 returns the losses themselves.
+
+    >>> smooth(np.array([2.0, 2.0, 2.0]), 0.9).round(12)
+    array([2., 2., 2.])
+    """
+    smoothed = np.empty_like(losses, float)
+    weighted_sum = np.zeros(losses.shape[:-1])
+    weight = 0.0
+    for step in range(losses.shape[-1]):
+        weighted_sum = smoothing * weighted_sum + (1 - smoothing) * losses[..., step]
+        weight = smoothing * weight + (1 - smoothing)
+        smoothed[..., step] = weighted_sum / weight
+    return smoothed
+
+
+def smoothing_for(losses: Float[np.ndarray, " step"]) -> float:
+    """Return the least smoothing that brings the noise of a range test's losses down to 2 % of their fall.
+
+    Smoothing with weight `s` leaves `sqrt((1 - s) / (1 + s))` of the noise and lags behind by `s / (1 - s)` steps. So a
+    curve without noise, as from full batches, is left as it is, and a noisy one lags no more than its noise asks for.
+
+    Args:
+        losses: finite losses, at least one.
+    """
+    opening = opening_of(losses)
+    size = float(np.median(noise(losses)[:opening]))
+    # The lowest loss of a noisy curve lies below its level; a rough smoothing finds the level well enough here.
+    fall = float(np.median(losses[:opening])) - float(np.min(smooth(losses, 0.9)))
+    if size <= 0:
+        return 0.0
+    left = min(_TOLERATED_NOISE * max(fall, 0.0) / size, 1.0)
+    return min((1 - left**2) / (1 + left**2), _MOST_SMOOTHING)
+
+
+def opening_of(losses: Float[np.ndarray, " step"]) -> int:
+    """Return how many steps at the start of a range test show the loss and its noise before the rate matters."""
+    return min(len(losses), max(5, len(losses) // 10))
+
+
+def noise(losses: Float[np.ndarray, " step"]) -> Float[np.ndarray, " step"]:
+    """Return the standard deviation of the noise around each step of a curve.
+
+    It is read off second differences, in which a smooth trend cancels and independent noise does not
+    (Gasser, Sroka and Jennen-Steinmetz 1986, Biometrika 73), by their median over nine neighbours, so that a
+    cliff at one end does not count as noise.
+
+    Args:
+        losses: finite losses; with fewer than three the noise is unknown and 0 is returned.
+    """
+    if len(losses) < 3:
+        return np.zeros(len(losses))
+    # An exploding curve may overflow here, and then its noise is infinite, which is a fair description.
+    with np.errstate(over="ignore", invalid="ignore"):
+        residuals = np.abs(losses[1:-1] - losses[:-2] / 2 - losses[2:] / 2) * np.sqrt(2 / 3)
+    reach = min(_NOISE_WINDOW // 2, (len(losses) - 1) // 2)
+    padded = np.pad(residuals, reach + 1, mode="symmetric")[: len(losses) + 2 * reach]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
+    return np.median(windows, axis=-1) / _MEDIAN_OF_ABSOLUTE_NORMAL

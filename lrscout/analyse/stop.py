@@ -1,0 +1,52 @@
+"""When a range test has seen enough."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lrscout.analyse.smoothing import noise
+from lrscout.core.curve import Stop
+
+_PATIENCE = 3
+_SMOOTHING = 0.9
+_NOISE_MARGIN = 6
+
+
+class StopRule:
+    """Stops a run whose loss has lost all that it had gained, twice over.
+
+    The run is over when three losses in a row lie above `start + (start - best) + 6 noise`, where `start` and the
+    noise are read off the first tenth of the run and `best` is the lowest smoothed loss. It only compares
+    differences, so it holds for negative losses and for losses around zero, where "four times the best one" does
+    not. A NaN or an infinity ends the run at once.
+
+    Args:
+        steps: the number of steps that the run would take.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._opening = max(5, steps // 10)
+        self._first: list[float] = []
+        self._start = self._margin = math.nan
+        self._weighted_sum = self._weight = 0.0
+        self._best = math.inf
+        self._above = 0
+
+    def update(self, loss: float) -> Stop | None:
+        """Take the next loss and return why the run must stop, or None."""
+        if not math.isfinite(loss):
+            return Stop.NON_FINITE
+        self._weighted_sum = _SMOOTHING * self._weighted_sum + (1 - _SMOOTHING) * loss
+        self._weight = _SMOOTHING * self._weight + (1 - _SMOOTHING)
+        self._best = min(self._best, self._weighted_sum / self._weight)
+        if len(self._first) < self._opening:
+            self._first.append(loss)
+            if len(self._first) == self._opening:
+                self._start = float(np.median(self._first))
+                self._margin = _NOISE_MARGIN * float(np.median(noise(np.array(self._first))))
+            return None
+        limit = self._start + max(self._start - self._best, 0.0) + self._margin
+        self._above = self._above + 1 if loss > limit else 0
+        return Stop.DIVERGED if self._above == _PATIENCE else None

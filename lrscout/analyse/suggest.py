@@ -1,0 +1,184 @@
+"""Learning rates read off a range test, by named rules, each with an interval and a reason.
+
+The rules themselves (`minimum`, `steepest`, `valley`, `slide`) are pure functions of rates and losses and take the
+losses as they are. `suggest` smooths a measured curve, asks whether it has the shape that a rule can be read off,
+applies the rule, and repeats it on curves with fresh noise to see how far the answer moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrscout.analyse.rules import minimum, slide, steepest, valley
+from lrscout.analyse.smoothing import noise, opening_of, smooth, smoothing_for
+from lrscout.core.checks import check_choice, check_share
+from lrscout.core.curve import Curve, Stop
+from lrscout.core.result import jsonable
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    Rates = Float[np.ndarray, " step"]
+    Losses = Float[np.ndarray, " step"]
+
+RULES: dict[str, Callable[[Any, Any], float | None]] = {
+    "minimum": minimum,
+    "steepest": steepest,
+    "valley": valley,
+    "slide": slide,
+}
+"""The rules by name. `minimum` comes first: measured over 12 tasks it is the best of the four."""
+
+FEWEST_POINTS = 5
+_REPLICATES = 100
+_QUANTILES = (0.1, 0.9)
+_SIGNIFICANT = 3.0
+"""How many standard deviations of one loss the curve must fall, and rise again, to count as having done so. On
+curves of pure noise a fall of this size comes up less than once in a hundred."""
+
+_WHERE = {
+    "minimum": "a tenth of the rate at which the loss was lowest",
+    "steepest": "where the loss fell fastest per octave",
+    "valley": "in the middle of the longest stretch over which the loss fell",
+    "slide": "before the slope of the loss began to change on the way to the explosion",
+}
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A learning rate read off a range test by one rule, or none with the reason.
+
+    Args:
+        rule: the name of the rule.
+        lr: the suggested learning rate, or None.
+        low: the lower end of the 80 % interval over fresh noise and repeats, or None.
+        high: its upper end, or None.
+        reason: why this rate, or why none.
+    """
+
+    rule: str
+    lr: float | None
+    low: float | None
+    high: float | None
+    reason: str
+
+    def __str__(self) -> str:
+        if self.lr is None:
+            return f"{self.rule}: none. {self.reason}"
+        return f"{self.rule}: {self.lr:.3g} (between {self.low:.3g} and {self.high:.3g}). {self.reason}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return lr, low, high and reason."""
+        return jsonable({"lr": self.lr, "low": self.low, "high": self.high, "reason": self.reason})
+
+
+def suggest(curves: Curve | Sequence[Curve], rule: str = "minimum", *, smoothing: float | None = None) -> Suggestion:
+    """Read a learning rate off one or more range-test curves.
+
+    Args:
+        curves: curves over the same ladder of rates, one for each repeat.
+        rule: ``"minimum"``, ``"steepest"``, ``"valley"`` or ``"slide"``.
+        smoothing: the weight of the past in the smoothed loss, in [0, 1); by default as much as the noise asks for.
+
+    Returns:
+        The geometric median of the repeats' rates. Its interval holds 80 % of the rates that the rule gives when every
+        loss is drawn anew with the noise measured around it, and never less than half a rung of the ladder.
+
+    Raises:
+        InvalidValueError: there is no such rule, or `smoothing` is not in [0, 1).
+    """
+    check_choice("rule", rule, tuple(RULES))
+    if smoothing is not None:
+        check_share("smoothing", smoothing)
+    curves = [curves] if isinstance(curves, Curve) else list(curves)
+    rates: list[float] = []
+    replicates: list[float] = []
+    refusals: list[str] = []
+    for curve in curves:
+        found = _read(curve, rule, smoothing)
+        if isinstance(found, str):
+            refusals.append(found)
+        else:
+            rates.append(found[0])
+            replicates.extend(found[1])
+    if len(refusals) * 2 >= len(curves):
+        return Suggestion(rule, None, None, None, refusals[0])
+    lr = float(np.exp(np.median(np.log(rates))))
+    half_rung = np.sqrt(_rung(curves[0].lrs, lr))
+    low, high = np.quantile([*replicates, *rates], _QUANTILES)
+    of_repeats = f", median of {len(rates)} repeats" if len(curves) > 1 else ""
+    return Suggestion(
+        rule, lr, float(min(low, lr / half_rung)), float(max(high, lr * half_rung)), f"It lies {_WHERE[rule]}{of_repeats}."
+    )
+
+
+def _read(curve: Curve, rule: str, smoothing: float | None) -> str | tuple[float, list[float]]:
+    """Return one curve's rate with those of its replicates, or why it has none."""
+    finite = np.isfinite(curve.losses)
+    end = len(finite) if finite.all() else int(np.argmin(finite))
+    lrs, losses = curve.lrs[:end], curve.losses[:end]
+    if len(losses) == 0:
+        return "The loss was not finite from the first step on: look at the data and the initial parameters."
+    if smoothing is None:
+        smoothing = smoothing_for(losses)
+    level = smooth(losses, smoothing)
+    if refusal := _refusal(lrs, losses, level, exploded=end < len(finite) or curve.stopped is not Stop.COMPLETED):
+        return refusal
+    apply = RULES[rule]
+    rate = apply(lrs, level)
+    if rate is None:
+        return f"The loss curve has no place that lies {_WHERE[rule]}."
+    size = noise(losses)
+    lowest = int(np.argmin(level))
+    size[lowest:] = size[lowest]  # Beyond it the curve explodes, and steps of an explosion are not noise.
+    fresh = np.random.default_rng(0).normal(size=(_REPLICATES, end)) * size
+    replicates = [apply(lrs, replicate) for replicate in smooth(losses + fresh, smoothing)]
+    return rate, [replicate for replicate in replicates if replicate is not None]
+
+
+def _refusal(lrs: Rates, losses: Losses, level: Losses, *, exploded: bool) -> str | None:
+    """Return why no rule can be read off this curve, or None if it falls and then rises."""
+    if len(losses) < FEWEST_POINTS:
+        return (
+            f"Only {len(losses)} losses were finite before the run ended at lr {lrs[-1]:.3g}; "
+            f"a curve takes {FEWEST_POINTS}. Lower min_lr, or raise steps."
+        )
+    opening = opening_of(losses)
+    lowest = int(np.argmin(level))
+    noise_at_start = float(np.median(noise(losses)[:opening]))
+    # Rounding is noise too: single precision keeps seven digits of the loss.
+    significant = _SIGNIFICANT * noise_at_start + 1e-6 * float(np.abs(losses[:opening]).max())
+    fall = float(np.median(losses[:opening])) - level[lowest]
+    rise = float(np.max(losses[lowest:])) - level[lowest]
+    rises = exploded or rise > significant
+    if fall > significant:
+        if rises:
+            return None
+        return (
+            f"The loss was still falling at the largest rate, {lrs[-1]:.3g}, and never rose again, "
+            "so the edge of stability was not reached. Raise max_lr."
+        )
+    if not rises:
+        return (
+            f"The loss was flat from lr {lrs[0]:.3g} to {lrs[-1]:.3g}: it moved by no more than its noise. "
+            "Raise max_lr, or check that the step updates the parameters."
+        )
+    if lowest < opening:
+        return (
+            f"The loss rose from the start, at lr {lrs[0]:.3g}. Lower min_lr; if it still rises, the model may "
+            "be trained already, or the update may have the wrong sign."
+        )
+    return (
+        f"The loss never fell by more than its noise and then rose beyond lr {lrs[lowest]:.3g}, as on a model that is "
+        f"trained already. To fine-tune it, stay below {lrs[lowest] / 10:.2g}."
+    )
+
+
+def _rung(lrs: Rates, lr: float) -> float:
+    """Return the ratio of neighbouring rates around `lr`."""
+    above = int(np.clip(np.searchsorted(lrs, lr), 1, len(lrs) - 1))
+    return float(lrs[above] / lrs[above - 1])

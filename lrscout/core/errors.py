@@ -1,0 +1,40 @@
+"""Everything that lrscout raises on purpose.
+
+    LrscoutError
+    ├── InvalidValueError (ValueError)         an argument that no run could use
+    ├── EmptyDataError (ValueError)            data without a single batch
+    ├── LossError (TypeError)                  a loss that is not one real number
+    ├── UnsupportedLoopError (TypeError)       a loop that could not be stepped, or not be brought home
+    ├── MissingDependencyError (ImportError)   a framework that is not installed
+    └── TargetError (LookupError)              a command-line TARGET that leads to no loop
+
+Each is also the builtin error that a caller would expect, so `except ValueError` works without knowing lrscout.
+"""
+
+
+class LrscoutError(Exception):
+    """The root of every error that lrscout raises on purpose."""
+
+
+class InvalidValueError(LrscoutError, ValueError):
+    """An argument has a value that no run could use."""
+
+
+class EmptyDataError(LrscoutError, ValueError):
+    """The data did not yield a single batch."""
+
+
+class LossError(LrscoutError, TypeError):
+    """A loss function returned something other than one real number."""
+
+
+class UnsupportedLoopError(LrscoutError, TypeError):
+    """A loop cannot be stepped at a chosen learning rate, or cannot be brought home bit for bit."""
+
+
+class MissingDependencyError(LrscoutError, ImportError):
+    """A library that the call needs is not installed."""
+
+
+class TargetError(LrscoutError, LookupError):
+    """A command-line TARGET does not lead to a loop."""

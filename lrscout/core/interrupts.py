@@ -1,0 +1,46 @@
+"""Ctrl-C that never falls between leaving home and coming back."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+
+class Interrupts:
+    """Lets the first Ctrl-C through and keeps every later one back until `release`.
+
+    Between `__init__` and `hold`, an interrupt reaches the handler that was there before, which usually raises
+    `KeyboardInterrupt`; from then on, or from `hold` on, interrupts are remembered. So code that runs after the
+    first one, such as a restore, is never cut short. Outside the main thread Python delivers no signals and this
+    does nothing; a handler that Python cannot call (`SIG_IGN`, `SIG_DFL`) is left alone.
+    """
+
+    def __init__(self) -> None:
+        self._held = False
+        self._pending: tuple[int, FrameType | None] | None = None
+        self._previous: Any = None
+        if threading.current_thread() is threading.main_thread():
+            previous = signal.getsignal(signal.SIGINT)
+            if callable(previous):
+                self._previous = previous
+                signal.signal(signal.SIGINT, self._handle)
+
+    def hold(self) -> None:
+        """Keep every interrupt back from now on."""
+        self._held = True
+
+    def release(self) -> None:
+        """Put the previous handler back, and hand it the interrupt that was kept back, if there was one."""
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+            if self._pending is not None:
+                self._previous(*self._pending)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._held:
+            self._pending = (number, frame)
+        else:
+            self._held = True
+            self._previous(number, frame)

@@ -1,0 +1,70 @@
+"""What a loop is, and the promise that it comes home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from lrscout.core.interrupts import Interrupts
+
+Snapshot: TypeAlias = object
+"""Everything that a loop's next step depends on; only the loop that took it can read it."""
+
+
+@runtime_checkable
+class Loop(Protocol):
+    """The user's training run: it can take one step, evaluate itself, and save and restore its whole state."""
+
+    @property
+    def lr(self) -> float:
+        """The learning rate that the user set; with several parameter groups, the first group's."""
+        ...
+
+    def step(self, lr: float) -> float:
+        """Take one optimizer update at `lr` and return the batch's training loss before the update."""
+        ...
+
+    def evaluate(self) -> float:
+        """Return the loss on fixed evaluation data, in evaluation mode; this changes nothing."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of everything that the next step depends on."""
+        ...
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Bring back the state of a snapshot, bit for bit, as often as wanted."""
+        ...
+
+    def reseed(self, seed: int) -> None:
+        """Start the data order and every random generator anew from `seed`; the parameters stay."""
+        ...
+
+
+@contextmanager
+def restored(loop: Loop) -> Iterator[Snapshot]:
+    """Bring the loop home when the block ends, however it ends: normally, with an error, or with Ctrl-C.
+
+    Args:
+        loop: the loop that the block may step as it likes.
+
+    Yields:
+        The snapshot of home.
+
+    >>> with restored(loop):  # doctest: +SKIP
+    ...     loop.step(1000.0)
+    """
+    home = loop.snapshot()
+    interrupts = Interrupts()
+    # Two nested blocks: an interrupt that arrives while the inner one closes still finds the outer one open.
+    try:
+        try:
+            yield home
+        finally:
+            interrupts.hold()
+    finally:
+        try:
+            loop.restore(home)
+        finally:
+            interrupts.release()

@@ -1,0 +1,191 @@
+"""The data side of a loop, the same for every framework: batches, evaluation batches, generators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lrscout.core.errors import EmptyDataError, InvalidValueError, UnsupportedLoopError
+from lrscout.loops.generators import Generators
+from lrscout.loops.stream import Mark, Stream
+
+_TRAINING_BATCHES_FOR_EVALUATION = 4
+_LONGEST_EVALUATION_ITERATOR = 64
+_EVALUATION_SEED = 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a loop stands in its data, with the states of its generators."""
+
+    mark: Mark
+    generators: Any
+
+
+class Data:
+    """Training batches, evaluation batches, and every random generator that the loop draws from.
+
+    Args:
+        training: any iterable of batches.
+        evaluation: an iterable of batches, or None for a few training batches, chosen once. Of an iterator, which
+            may be endless, the first 64 batches are kept.
+        generators: every random generator that the data or the step draws from.
+        restartable: whether a new pass may be opened while another goes on.
+    """
+
+    def __init__(
+        self,
+        training: Iterable[Any],
+        evaluation: Iterable[Any] | None,
+        generators: Generators,
+        *,
+        restartable: bool = True,
+    ) -> None:
+        for name, data in (("data", training), ("eval_data", evaluation)):
+            if data is not None and not hasattr(data, "__iter__") and not hasattr(data, "__getitem__"):
+                raise UnsupportedLoopError(f"{name} must be an iterable of batches, but it is a {type(data).__name__}.")
+        self._generators = generators
+        self._stream = Stream(training, generators, restartable=restartable)
+        self._evaluation = evaluation
+        self._kept: list[Any] | None = None
+
+    def draw(self) -> Any:
+        """Return the next training batch."""
+        return self._stream.draw()
+
+    def peek(self) -> Any:
+        """Return the next training batch and leave everything as if it had not been drawn."""
+        here = self.place()
+        batch = self._stream.draw()
+        self.return_to(here)
+        return batch
+
+    def place(self) -> Place:
+        """Return a mark of the position in the data and a copy of the generators' states."""
+        return Place(self._stream.mark(), self._generators.save())
+
+    def return_to(self, place: Place) -> None:
+        """Bring the position and the generators back."""
+        self._stream.return_to(place.mark)
+        self._generators.load(place.generators)
+
+    def reseed(self, seed: int) -> None:
+        """Start every generator and the pass over the data anew from a seed."""
+        self._generators.seed(seed)
+        self._stream.restart()
+
+    def mean_over_evaluation(self, loss_of: Callable[[Any], float]) -> float:
+        """Return the mean of a loss over the evaluation batches, each weighted by its number of examples.
+
+        The generators draw the same numbers at every evaluation and end where they were.
+        """
+        before = self._generators.save()
+        try:
+            self._generators.seed(_EVALUATION_SEED)
+            total = examples = 0.0
+            for batch in self._evaluation_batches():
+                size = batch_size_of(batch)
+                total += size * loss_of(batch)
+                examples += size
+        finally:
+            self._generators.load(before)
+        if not examples:
+            raise EmptyDataError("The evaluation data has no batches: iterating over it ended at once.")
+        return total / examples
+
+    def _evaluation_batches(self) -> Iterable[Any]:
+        if self._kept is None:
+            if self._evaluation is None:
+                self._kept = self._choose_training_batches()
+            elif isinstance(self._evaluation, Iterator):
+                self._kept = [batch for batch, _ in zip(self._evaluation, range(_LONGEST_EVALUATION_ITERATOR))]
+            else:
+                return self._evaluation
+        return self._kept
+
+    def _choose_training_batches(self) -> list[Any]:
+        here = self._stream.mark()
+        self._stream.restart()
+        try:
+            return [self._stream.draw() for _ in range(_TRAINING_BATCHES_FOR_EVALUATION)]
+        finally:
+            self._stream.return_to(here)
+
+
+class ArrayBatches:
+    """Minibatches of arrays, in a new random order at every pass.
+
+    Args:
+        arrays: arrays of equal length along their first axis, as a tuple or a dictionary.
+        batch_size: examples in a batch. The examples left over at the end of a pass wait for the next one, so that
+            every batch has the same shape. None makes the whole data one batch.
+        seed: the seed of the order.
+    """
+
+    def __init__(self, arrays: Any, batch_size: int | None, seed: int = 0) -> None:
+        leaves = list(arrays.values() if isinstance(arrays, dict) else arrays)  # pyright: ignore
+        lengths = {len(leaf) for leaf in leaves}
+        if len(lengths) != 1:
+            raise InvalidValueError(f"The arrays of the data must be equally long, but their lengths are {lengths}.")
+        self._length = lengths.pop()
+        if batch_size is not None and not 1 <= batch_size <= self._length:
+            raise InvalidValueError(f"batch_size must be between 1 and {self._length}, but it is {batch_size}.")
+        self._arrays = arrays if batch_size is None else _on_host(arrays)
+        self._batch_size = batch_size
+        self._order = np.random.default_rng(seed)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._length == 0:
+            return
+        if self._batch_size is None:
+            yield self._arrays
+            return
+        order = self._order.permutation(self._length)
+        for start in range(0, self._length - self._batch_size + 1, self._batch_size):
+            yield self._take(order[start : start + self._batch_size])
+
+    def _take(self, chosen: Any) -> Any:
+        if isinstance(self._arrays, dict):
+            return {name: array[chosen] for name, array in self._arrays.items()}  # pyright: ignore
+        return tuple(array[chosen] for array in self._arrays)
+
+
+def _on_host(arrays: Any) -> Any:
+    """Return arrays as NumPy arrays, which pick examples faster than a framework does one call at a time."""
+    if isinstance(arrays, dict):
+        return {name: np.asarray(array) for name, array in arrays.items()}  # pyright: ignore
+    return tuple(np.asarray(array) for array in arrays)
+
+
+def as_batches(data: Any, batch_size: int | None) -> Iterable[Any]:
+    """Return data as an iterable of batches.
+
+    Args:
+        data: a tuple or dictionary of arrays, or an iterable of batches.
+        batch_size: examples in a batch of arrays (None: all of them); batches keep the size that they have.
+    """
+    leaves: list[Any] = []
+    if isinstance(data, tuple):
+        leaves = list(data)  # pyright: ignore
+    elif isinstance(data, dict):
+        leaves = list(data.values())  # pyright: ignore
+    if leaves and all(hasattr(leaf, "shape") for leaf in leaves):
+        return ArrayBatches(data, batch_size)
+    if batch_size is not None:
+        raise InvalidValueError("batch_size is for arrays; this data comes in batches already.")
+    return data
+
+
+def batch_size_of(batch: Any) -> int:
+    """Return the length of the first array found in a batch, or 1 if there is none."""
+    shape = getattr(batch, "shape", None)
+    if shape is not None:
+        return int(shape[0]) if len(shape) else 1
+    if isinstance(batch, dict):
+        batch = list(batch.values())  # pyright: ignore
+    if isinstance(batch, (list, tuple)) and batch:
+        return batch_size_of(batch[0])
+    return 1

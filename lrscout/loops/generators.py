@@ -1,0 +1,103 @@
+"""Random generators, whoever owns them, behind one small interface."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A random generator that can be saved, brought back, and seeded.
+
+    Args:
+        save: returns a state that later draws do not change.
+        load: brings such a state back.
+        seed: starts anew from a number.
+    """
+
+    save: Callable[[], Any]
+    load: Callable[[Any], None]
+    seed: Callable[[int], Any]
+
+
+class Generators:
+    """All the random generators that a loop draws from, as one."""
+
+    def __init__(self, generators: Iterable[Generator]) -> None:
+        self._generators = tuple(generators)
+
+    def save(self) -> Sequence[Any]:
+        """Return the states of all of them."""
+        return [generator.save() for generator in self._generators]
+
+    def load(self, states: Sequence[Any]) -> None:
+        """Bring the states of all of them back."""
+        for generator, state in zip(self._generators, states, strict=True):
+            generator.load(state)
+
+    def seed(self, seed: int) -> None:
+        """Start all of them anew, each from its own stream of `seed`."""
+        for index, generator in enumerate(self._generators):
+            generator.seed(int(np.random.SeedSequence([seed, index]).generate_state(1)[0]))
+
+
+def global_generators() -> list[Generator]:
+    """Return Python's and NumPy's global generators."""
+    return [
+        Generator(random.getstate, random.setstate, random.seed),
+        Generator(np.random.get_state, np.random.set_state, np.random.seed),
+    ]
+
+
+def as_generator(value: object) -> Generator | None:
+    """Return a Python or NumPy generator object behind the common interface, or None if `value` is neither."""
+    match value:
+        case random.Random():
+            return Generator(value.getstate, value.setstate, value.seed)
+        case np.random.RandomState():
+            return Generator(value.get_state, value.set_state, value.seed)
+        case np.random.Generator():
+            bits = value.bit_generator
+
+            def load(state: Any) -> None:
+                bits.state = state
+
+            def seed(number: int) -> None:
+                bits.state = type(bits)(number).state
+
+            return Generator(lambda: bits.state, load, seed)
+        case _:
+            return None
+
+
+def find_generators(
+    roots: Iterable[object], recognise: Callable[[object], Generator | None] = as_generator, depth: int = 4
+) -> list[Generator]:
+    """Return the generators that objects hold as attributes, such as a sampler's own.
+
+    Args:
+        roots: the objects to search, such as a data loader.
+        recognise: turns a generator object into a `Generator` and anything else into None.
+        depth: how many attributes deep to look.
+    """
+    found: list[Generator] = []
+    seen: set[int] = set()
+
+    def visit(value: object, remaining: int) -> None:
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+        if generator := recognise(value):
+            found.append(generator)
+        elif remaining and hasattr(value, "__dict__") and not isinstance(value, type):
+            for attribute in list(vars(value).values()):
+                visit(attribute, remaining - 1)
+
+    for root in roots:
+        visit(root, depth)
+    return found

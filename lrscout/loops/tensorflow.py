@@ -1,0 +1,269 @@
+"""TensorFlow loops: variables, a loss, `GradientTape` inside and `tf.function` outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lrscout.core.checks import check_lr
+from lrscout.core.errors import LossError, UnsupportedLoopError
+from lrscout.core.imports import require
+from lrscout.core.loop import Snapshot
+from lrscout.loops.data import Data, Place, as_batches
+from lrscout.loops.generators import Generator, Generators, find_generators, global_generators
+
+tf = require("tensorflow", extra="tensorflow")
+
+_HIDDEN_STATE = {
+    "Multinomial",
+    "ParameterizedTruncatedNormal",
+    "RandomGamma",
+    "RandomPoissonV2",
+    "RandomShuffle",
+    "RandomStandardNormal",
+    "RandomUniform",
+    "RandomUniformInt",
+    "TruncatedNormal",
+}
+"""Operations that draw from a counter which TensorFlow keeps inside the operation and shows to nobody."""
+
+
+def from_tensorflow(
+    variables: Sequence[Any],
+    optimizer: Any,
+    loss_fn: Callable[[Any], Any],
+    data: Any,
+    *,
+    lr: float | None = None,
+    batch_size: int | None = None,
+    eval_data: Any = None,
+    eval_fn: Callable[[Any], Any] | None = None,
+    state: Iterable[Any] = (),
+) -> TensorFlowLoop:
+    """Make a loop out of TensorFlow variables, an optimizer, a loss function and data.
+
+    Every variable that the loss function touches comes home, whether it is trained or not: batch statistics, the
+    states of `tf.random.Generator` and of Keras seed generators.
+
+    Args:
+        variables: the variables to train.
+        optimizer: a Keras optimizer, or None for plain gradient descent at `lr`.
+        loss_fn: takes a batch and returns the loss. It is traced once for each shape of batch.
+        data: arrays or tensors (a tuple or a dictionary) of equal length, or an iterable of batches, such as a
+            `tf.data.Dataset`.
+        lr: the learning rate that you would use; read off the optimizer if there is one.
+        batch_size: examples in each batch of arrays; None makes all of them one batch.
+        eval_data: arrays or batches for `evaluate`; by default four training batches.
+        eval_fn: the loss in evaluation mode, a function of a batch; by default `loss_fn`.
+        state: further variables that a step changes without the loss function reading or writing them.
+
+    Returns:
+        The loop.
+
+    Raises:
+        UnsupportedLoopError: there are no variables; the optimizer does not run on TensorFlow; or (at the first use)
+            the loss draws random numbers from a counter that TensorFlow hides.
+        InvalidValueError: `lr` is not a finite number above zero, or the arrays do not fit together.
+
+    >>> w = tf.Variable(1.0)
+    >>> loop = from_tensorflow([w], None, lambda batch: w * w, [0.0], lr=0.25)
+    >>> loop.step(0.25), loop.step(0.25)
+    (1.0, 0.25)
+    """
+    if not variables:
+        raise UnsupportedLoopError("variables is empty: there is nothing to train.")
+    if tf.distribute.has_strategy():
+        raise UnsupportedLoopError("Cannot scout under a tf.distribute strategy; build the loop outside its scope.")
+    training = as_batches(data, batch_size)
+    evaluation = None if eval_data is None else as_batches(eval_data, None)
+    update = _GradientDescent(variables, lr) if optimizer is None else _KerasUpdate(variables, optimizer)
+    generators = Generators([*global_generators(), *find_generators([training, evaluation])])
+    # The passes over a shuffled tf.data.Dataset share one hidden counter, so none may be opened out of turn.
+    restartable = not isinstance(training, tf.data.Dataset)
+    batches = Data(training, evaluation, generators, restartable=restartable)
+    return TensorFlowLoop(variables, update, loss_fn, eval_fn or loss_fn, batches, list(state))
+
+
+class _GradientDescent:
+    """The plain update `variable -= lr * gradient`."""
+
+    def __init__(self, variables: Sequence[Any], lr: float | None) -> None:
+        if lr is None:
+            raise UnsupportedLoopError("Plain gradient descent needs the lr that you would use: give lr=.")
+        self.lr = check_lr("lr", lr)
+        self.variables: list[Any] = []
+        self._trained = variables
+        self._used = tf.Variable(self.lr, dtype=tf.float32, trainable=False)
+
+    def set_lr(self, lr: float) -> None:
+        self._used.assign(lr)
+
+    def apply(self, gradients: Sequence[Any]) -> None:
+        for variable, gradient in zip(self._trained, gradients, strict=True):
+            if gradient is not None:
+                variable.assign_sub(tf.cast(self._used, variable.dtype) * gradient)
+
+
+class _KerasUpdate:
+    """The update of a Keras optimizer."""
+
+    def __init__(self, variables: Sequence[Any], optimizer: Any) -> None:
+        keras = require("keras", extra="tensorflow")
+        if not isinstance(optimizer, keras.optimizers.Optimizer):
+            raise UnsupportedLoopError(
+                f"optimizer must be a Keras optimizer, or None, but it is a {type(optimizer).__name__}."
+            )
+        if keras.backend.backend() != "tensorflow":
+            raise UnsupportedLoopError(
+                f"Cannot update TensorFlow variables because Keras runs on {keras.backend.backend()}. "
+                "Set KERAS_BACKEND=tensorflow."
+            )
+        self._trained = variables
+        self._optimizer = optimizer
+        self._schedule = optimizer._learning_rate  # A number's variable, or a schedule; nothing public tells which.
+        self._scheduled = isinstance(self._schedule, keras.optimizers.schedules.LearningRateSchedule)
+        self._used = tf.Variable(self.lr, dtype=tf.float32, trainable=False)
+        optimizer.build(variables)
+        self.variables = [variable.value for variable in optimizer.variables]
+
+    @property
+    def lr(self) -> float:
+        return float(self._optimizer.learning_rate)
+
+    def set_lr(self, lr: float) -> None:
+        self._used.assign(lr)
+        if not self._scheduled:
+            self._optimizer.learning_rate = lr
+
+    def apply(self, gradients: Sequence[Any]) -> None:
+        if not self._scheduled:
+            self._optimizer.apply(gradients, self._trained)
+            return
+        # This runs while the step is traced. The trace reads our variable where it would follow the schedule, and
+        # the optimizer has its schedule again before anybody else sees it.
+        self._optimizer.learning_rate = lambda: self._used
+        try:
+            self._optimizer.apply(gradients, self._trained)
+        finally:
+            self._optimizer.learning_rate = self._schedule
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """Tensors never change, so the values read off the variables are copies."""
+
+    values: list[Any]
+    place: Place
+
+
+class TensorFlowLoop:
+    """A TensorFlow loop; made by `from_tensorflow`."""
+
+    def __init__(
+        self,
+        variables: Sequence[Any],
+        update: _GradientDescent | _KerasUpdate,
+        loss_fn: Callable[[Any], Any],
+        eval_fn: Callable[[Any], Any],
+        data: Data,
+        state: list[Any],
+    ) -> None:
+        self._update = update
+        self._data = data
+        self._state = [*variables, *state, *update.variables]
+
+        def step(batch: Any) -> Any:
+            with tf.GradientTape() as tape:
+                loss = _one_number(loss_fn(batch))
+            update.apply(tape.gradient(loss, variables))
+            return loss
+
+        self._step = tf.function(step, reduce_retracing=True)
+        self._evaluate = tf.function(lambda batch: _one_number(eval_fn(batch)), reduce_retracing=True)
+        self._traced = False
+
+    @property
+    def lr(self) -> float:
+        return self._update.lr
+
+    def step(self, lr: float) -> float:
+        self._trace()
+        batch = self._data.draw()
+        self._update.set_lr(lr)
+        return float(self._step(batch))
+
+    def evaluate(self) -> float:
+        self._trace()
+        before = self._read()
+        try:
+            return self._data.mean_over_evaluation(lambda batch: float(self._evaluate(batch)))
+        finally:
+            self._write(before)
+
+    def snapshot(self) -> Snapshot:
+        self._trace()
+        return _Snapshot(self._read(), self._data.place())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        assert isinstance(snapshot, _Snapshot)
+        self._write(snapshot.values)
+        self._data.return_to(snapshot.place)
+
+    def reseed(self, seed: int) -> None:
+        self._trace()
+        self._data.reseed(seed)
+        for index, variable in enumerate(self._state):
+            _seed_if_generator(variable, seed + index)
+
+    def _trace(self) -> None:
+        """Trace the step and the evaluation once, without running them, to learn which variables they touch."""
+        if self._traced:
+            return
+        batch = self._data.peek()
+        known = {id(variable) for variable in self._state}
+        for function in (self._step, self._evaluate):
+            graph = function.get_concrete_function(batch).graph
+            _refuse_hidden_state(graph.as_graph_def())
+            for variable in graph.variables:
+                if id(variable) not in known:
+                    known.add(id(variable))
+                    self._state.append(variable)
+        self._traced = True
+
+    def _read(self) -> list[Any]:
+        return [tf.identity(variable) for variable in self._state]
+
+    def _write(self, values: list[Any]) -> None:
+        for variable, value in zip(self._state, values, strict=True):
+            variable.assign(value)
+
+
+def _one_number(loss: Any) -> Any:
+    loss = tf.convert_to_tensor(loss)
+    if loss.shape != ():
+        raise LossError(
+            f"The loss must be one number, but it is a tensor of shape {tuple(loss.shape)}. "
+            "Reduce it, for example with tf.reduce_mean."
+        )
+    return loss
+
+
+def _refuse_hidden_state(graph: Any) -> None:
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    for node in nodes:
+        if node.op in _HIDDEN_STATE:
+            raise UnsupportedLoopError(
+                f"Cannot bring this loop home because the loss draws from {node.op} ({node.name}), whose counter "
+                "TensorFlow keeps to itself. Draw from a tf.random.Generator or a keras.random.SeedGenerator instead."
+            )
+
+
+def _seed_if_generator(variable: Any, seed: int) -> None:
+    """Start the state of a `tf.random.Generator` or of a Keras seed generator anew."""
+    name = variable.name
+    if name.startswith("StateVar"):
+        algorithm = tf.random.Algorithm.PHILOX if variable.shape == (3,) else tf.random.Algorithm.THREEFRY
+        variable.assign(tf.random.create_rng_state(seed, algorithm))
+    elif "seed_generator_state" in name:
+        variable.assign(tf.constant([seed, 0], variable.dtype))

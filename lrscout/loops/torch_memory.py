@@ -1,0 +1,177 @@
+"""Remembering PyTorch objects, contents and identity both, and bringing them back."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lrscout.loops.generators import Generator, as_generator
+
+_Back = Callable[[], Any]
+
+
+class Memory:
+    """What some objects were at one moment, down to the bits of every tensor that hangs on them.
+
+    Modules, optimizers, schedulers and the given objects themselves are remembered attribute by attribute; their
+    tensors, arrays, generators and containers in depth; everything else by reference. So a buffer that is not
+    persistent, a hidden state kept in a plain attribute, a counter, a momentum and a training flag all come back, and
+    each tensor comes back as the same object, which an optimizer or a compiled graph may hold on to.
+
+    Args:
+        roots: the objects to remember.
+    """
+
+    def __init__(self, roots: Iterable[object]) -> None:
+        self._known: dict[int, _Back] = {}
+        self._keep: list[object] = []
+        self._backs = [self._remember_attributes(root) for root in roots]
+
+    def bring_back(self) -> None:
+        """Make every object what it was; this may be done as often as wanted."""
+        # One object may be reached along many ways: bring each back once.
+        self._done: dict[int, Any] = {}
+        for back in self._backs:
+            back()
+        self._done = {}
+
+    def _remember(self, value: Any) -> _Back:
+        match value:
+            case torch.Tensor():
+                return self._once(value, self._remember_tensor)
+            case nn.Module() | Optimizer() | LRScheduler():
+                return self._once(value, self._remember_attributes)
+            case dict():
+                return self._once(value, self._remember_dict)
+            case list() | deque():
+                return self._once(value, self._remember_list)
+            case tuple():
+                return self._once(value, self._remember_tuple)
+            case set():
+                return self._once(value, self._remember_set)
+            case np.ndarray():
+                return self._once(value, self._remember_array)
+            case _:
+                if generator := as_torch_generator(value):
+                    state = generator.save()
+                    return lambda: (generator.load(state), value)[1]
+                return lambda: value
+
+    def _once(self, value: Any, remember: Callable[[Any], _Back]) -> _Back:
+        key = id(value)
+        if key not in self._known:
+            self._keep.append(value)
+            # Objects may refer to each other in circles, so the entry stands before its contents are looked at.
+            self._known[key] = lambda: value
+            back = remember(value)
+
+            def once() -> Any:
+                if key not in self._done:
+                    self._done[key] = value
+                    back()
+                return value
+
+            self._known[key] = once
+        return self._known[key]
+
+    def _remember_attributes(self, value: Any) -> _Back:
+        if isinstance(value, torch.jit.ScriptModule):
+            return self._remember_list([*value.parameters(), *value.buffers()])
+        attributes = getattr(value, "__dict__", None)
+        return self._remember_dict(attributes) if attributes is not None else lambda: value
+
+    def _remember_tensor(self, tensor: torch.Tensor) -> _Back:
+        copy = tensor.detach().clone()
+        requires_grad = tensor.requires_grad
+        in_place = tensor.layout == torch.strided and not _overlaps_itself(tensor)
+        grad = self._remember(tensor.grad) if tensor.is_leaf else None
+
+        def back() -> torch.Tensor:
+            with torch.no_grad():
+                if in_place and tensor.shape == copy.shape:
+                    tensor.copy_(copy)
+                else:
+                    tensor.data = copy.clone()
+            if tensor.is_leaf:
+                tensor.requires_grad_(requires_grad)
+                tensor.grad = grad() if grad is not None else None
+            return tensor
+
+        return back
+
+    def _remember_dict(self, value: dict[Any, Any]) -> _Back:
+        items = [(key, self._remember(key), self._remember(item)) for key, item in value.items()]
+
+        def back() -> dict[Any, Any]:
+            present = {key: item() for key, _, item in items}
+            for _, key_back, _ in items:
+                key_back()
+            if [id(key) for key in value] != [id(key) for key in present]:
+                value.clear()
+            value.update(present)
+            return value
+
+        return back
+
+    def _remember_list(self, value: Any) -> _Back:
+        items = [self._remember(item) for item in value]
+
+        def back() -> Any:
+            present = [item() for item in items]
+            value.clear()
+            value.extend(present)
+            return value
+
+        return back
+
+    def _remember_tuple(self, value: tuple[Any, ...]) -> _Back:
+        items = [self._remember(item) for item in value]
+        return lambda: [item() for item in items]
+
+    def _remember_set(self, value: set[Any]) -> _Back:
+        members = value.copy()
+
+        def back() -> set[Any]:
+            value.clear()
+            value.update(members)
+            return value
+
+        return back
+
+    def _remember_array(self, value: np.ndarray) -> _Back:
+        copy = value.copy()
+
+        def back() -> np.ndarray:
+            value[...] = copy
+            return value
+
+        return back
+
+
+def _overlaps_itself(tensor: torch.Tensor) -> bool:
+    """Whether several elements share one place in memory, as after `expand`."""
+    return any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
+
+
+def as_torch_generator(value: object) -> Generator | None:
+    """Return a generator object of PyTorch, Python or NumPy behind the common interface, or None."""
+    if isinstance(value, torch.Generator):
+        return Generator(value.get_state, value.set_state, value.manual_seed)
+    return as_generator(value)
+
+
+def global_torch_generators() -> list[Generator]:
+    """Return PyTorch's global generators: the processor's, and those of every accelerator in use."""
+    found = [as_torch_generator(torch.default_generator)]
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        found.extend(as_torch_generator(generator) for generator in torch.cuda.default_generators)
+    if torch.backends.mps.is_available():
+        found.append(Generator(torch.mps.get_rng_state, torch.mps.set_rng_state, torch.mps.manual_seed))
+    return [generator for generator in found if generator]

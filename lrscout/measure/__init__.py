@@ -1,0 +1,1 @@
+"""The verbs that drive a loop, and their results."""

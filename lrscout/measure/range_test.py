@@ -1,0 +1,200 @@
+"""The range test: one run whose lr rises at every step, and what it tells."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrscout.analyse.smoothing import smooth, smoothing_for
+from lrscout.analyse.suggest import FEWEST_POINTS, RULES, Suggestion, suggest
+from lrscout.core.checks import check_choice, check_count, check_lr, check_share
+from lrscout.core.curve import Curve, Stop
+from lrscout.core.errors import InvalidValueError
+from lrscout.core.loop import Loop, restored
+from lrscout.core.progress import progress
+from lrscout.core.result import Cost, Result, jsonable
+from lrscout.core.schedules import exponential_ramp, linear_ramp
+from lrscout.runners.serial import Run, run_serially
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+_LADDERS = {"exponential": exponential_ramp, "linear": linear_ramp}
+
+
+@dataclass(frozen=True, eq=False)
+class RangeTest(Result):
+    """What a range test saw, and the learning rates that its rules read off it.
+
+    Args:
+        curves: lr against loss, one curve for each repeat.
+        planned_steps: the steps that each repeat would have taken, had it not stopped.
+        rule: the rule of the suggestion.
+        smoothing: the weight of the past in the smoothed loss, or None for as much as the noise asks for.
+        loss_name: ``"training loss"`` or ``"evaluation loss"``.
+        cost: what the test cost.
+    """
+
+    curves: tuple[Curve, ...]
+    planned_steps: int
+    rule: str
+    smoothing: float | None
+    loss_name: str
+    cost: Cost
+
+    @property
+    def lrs(self) -> Float[np.ndarray, " step"]:
+        """The learning rates that every repeat got to."""
+        return min((curve.lrs for curve in self.curves), key=len)
+
+    @property
+    def losses(self) -> Float[np.ndarray, " step"]:
+        """The loss at each of `lrs`, averaged over the repeats."""
+        return np.mean([curve.losses[: len(self.lrs)] for curve in self.curves], axis=0)
+
+    @property
+    def smoothed(self) -> Float[np.ndarray, " step"]:
+        """The smoothed `losses`, as the rules see them; shorter where the losses end in NaN or infinity."""
+        finite = self.losses[np.logical_and.accumulate(np.isfinite(self.losses))]
+        if len(finite) == 0:
+            return finite
+        return smooth(finite, smoothing_for(finite) if self.smoothing is None else self.smoothing)
+
+    @cached_property
+    def suggestion(self) -> Suggestion:
+        """What the chosen rule suggests."""
+        return suggest(self.curves, self.rule, smoothing=self.smoothing)
+
+    @cached_property
+    def suggestions(self) -> dict[str, Suggestion]:
+        """What each rule suggests."""
+        return {
+            rule: self.suggestion if rule == self.rule else suggest(self.curves, rule, smoothing=self.smoothing)
+            for rule in RULES
+        }
+
+    @property
+    def lr(self) -> float | None:
+        """The suggested learning rate, or None; `suggestion.reason` says why."""
+        return self.suggestion.lr
+
+    @property
+    def stopped(self) -> Stop:
+        """Why the test ended: the first reason among the repeats other than having taken all its steps."""
+        return next((curve.stopped for curve in self.curves if curve.stopped is not Stop.COMPLETED), Stop.COMPLETED)
+
+    def __str__(self) -> str:
+        suggestion = self.suggestion
+        if suggestion.lr is None:
+            answer = f"No learning rate to suggest. {suggestion.reason}"
+        else:
+            answer = (
+                f"Use a learning rate of {suggestion.lr:.2g} (anything from {suggestion.low:.2g} to "
+                f"{suggestion.high:.2g} may be as good). {suggestion.reason}"
+            )
+        return f"{answer} {self._ending()} Cost: {self.cost}."
+
+    def _ending(self) -> str:
+        last = min(self.curves, key=lambda curve: curve.steps)
+        match self.stopped:
+            case Stop.COMPLETED:
+                return f"The test went all the way to lr {last.lrs[-1]:.3g}."
+            case Stop.DIVERGED:
+                how = "diverged"
+            case Stop.NON_FINITE:
+                how = "was no longer finite"
+        return f"The test stopped at lr {last.lrs[-1]:.3g}, where the {self.loss_name} {how}."
+
+    def to_dict(self) -> dict[str, Any]:
+        return jsonable(
+            {
+                "lrs": self.lrs,
+                "losses": self.losses,
+                "suggestions": {rule: suggestion.to_dict() for rule, suggestion in self.suggestions.items()},
+                "suggested_lr": self.lr,
+                "stopped": str(self.stopped),
+                "cost": self.cost,
+            }
+        )
+
+
+def range_test(
+    loop: Loop,
+    *,
+    min_lr: float = 1e-7,
+    max_lr: float = 10.0,
+    steps: int = 100,
+    ladder: str = "exponential",
+    repeats: int = 1,
+    loss: str = "training",
+    rule: str = "minimum",
+    smoothing: float | None = None,
+    seed: int = 0,
+) -> RangeTest:
+    """Raise the learning rate at every step, watch the loss, and bring the loop home.
+
+    Args:
+        loop: the training loop; afterwards it stands exactly where it stood.
+        min_lr: the lr of the first step.
+        max_lr: the lr of the last step, if the test gets that far: it stops when the loss has risen above its start by
+            as much as it had fallen below it, or is not finite.
+        steps: the number of steps, at least 5.
+        ladder: ``"exponential"``, an even ratio between neighbours, or ``"linear"``, an even difference.
+        repeats: how often to run the test, each time with another order of the data. More repeats make the
+            suggestion steadier, and its interval then covers the spread among them.
+        loss: ``"training"``, the loss of each step's batch, or ``"evaluation"``, the loss on the evaluation data before
+            each step.
+        rule: the rule of `RangeTest.lr`: ``"minimum"``, ``"steepest"``, ``"valley"`` or ``"slide"``.
+        smoothing: the weight of the past in the smoothed loss, in [0, 1); by default as much as the noise asks for.
+        seed: the first repeat's seed; the others follow it.
+
+    Returns:
+        The curves with the suggestions.
+
+    Raises:
+        InvalidValueError: a learning rate is not a finite number above zero, `min_lr` is not below `max_lr`, `steps` is
+            below 5, or another argument is none of its choices.
+
+    Source:
+        Smith 2015 (arXiv 1506.01186), section 3.3; fast.ai's `lr_find`.
+
+    >>> loop = lrscout.lesson.numpy_loop()
+    >>> test = range_test(loop, min_lr=1e-5, max_lr=10, steps=200)
+    >>> round(test.lr, 2)
+    0.23
+    """
+    min_lr, max_lr = check_lr("min_lr", min_lr), check_lr("max_lr", max_lr)
+    if min_lr >= max_lr:
+        raise InvalidValueError(f"min_lr must be below max_lr, but min_lr is {min_lr:g} and max_lr is {max_lr:g}.")
+    steps = check_count("steps", steps, at_least=FEWEST_POINTS)
+    repeats = check_count("repeats", repeats, at_least=1)
+    check_choice("ladder", ladder, tuple(_LADDERS))
+    check_choice("loss", loss, ("training", "evaluation"))
+    check_choice("rule", rule, tuple(RULES))
+    if smoothing is not None:
+        check_share("smoothing", smoothing)
+    evaluate = loss == "evaluation"
+
+    lrs = _rungs(min_lr, max_lr, steps, ladder)
+    plan = [Run(lrs, seed=seed + repeat, evaluate=evaluate) for repeat in range(repeats)]
+    began = time.perf_counter()
+    with restored(loop) as home, progress("range test", steps * repeats) as on_step:
+        curves = list(run_serially(loop, home, plan, on_step=on_step))
+    cost = Cost(
+        steps=sum(curve.steps for curve in curves),
+        evaluations=sum(len(curve.evaluations) for curve in curves),
+        seconds=time.perf_counter() - began,
+    )
+    if evaluate:
+        curves = [Curve(curve.lrs, curve.evaluations, curve.stopped, curve.seed) for curve in curves]
+    return RangeTest(tuple(curves), steps, rule, smoothing, f"{loss} loss", cost)
+
+
+def _rungs(min_lr: float, max_lr: float, steps: int, ladder: str) -> Float[np.ndarray, " step"]:
+    lrs = max_lr * _LADDERS[ladder](min_lr / max_lr)(np.arange(steps), steps)
+    lrs[0], lrs[-1] = min_lr, max_lr  # Exactly, whatever the rounding of the ramp.
+    return lrs

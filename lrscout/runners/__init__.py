@@ -1,0 +1,1 @@
+"""From a plan to curves: who takes the steps, and in which order."""
