@@ -1,0 +1,35 @@
+"""The program `lrscout` and its commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import lrscout
+from lrscout.cli.lesson import lesson
+from lrscout.cli.range_test import range_test
+
+main = typer.Typer(
+    help="Find the learning rate and the number of steps for a training run, and see why.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+main.command("lesson")(lesson)
+main.command("range-test")(range_test)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(lrscout.__version__)
+        raise typer.Exit
+
+
+@main.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Find the learning rate and the number of steps for a training run, and see why."""

@@ -1,0 +1,69 @@
+"""`lrscout lesson`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lrscout.cli.output import make_folder, one_sentence
+from lrscout.lesson.descent import descend
+from lrscout.lesson.engines import ENGINES, START_B, START_W, USUAL_LR, make_engine
+from lrscout.lesson.problem import sample_problem
+from lrscout.lesson.story import STEPS, Story, tell
+
+EngineName = StrEnum("EngineName", list(ENGINES))
+_JAX = EngineName("jax")
+_USUAL_STEPS = 200
+
+
+def lesson(
+    engine: Annotated[EngineName, typer.Option(help="What computes the descent.")] = _JAX,
+    lr: Annotated[float | None, typer.Option(help="Show one run, at this learning rate.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Show one run, of this many steps.")] = None,
+    w0: Annotated[float, typer.Option(help="The weight at the start.")] = START_W,
+    b0: Annotated[float, typer.Option(help="The bias at the start.")] = START_B,
+    seed: Annotated[int, typer.Option(help="The seed of the points.")] = 23,
+    samples: Annotated[int, typer.Option(help="The number of points.")] = 50,
+    noise: Annotated[float, typer.Option(help="The noise around the line.")] = 0.1,
+    out: Annotated[Path | None, typer.Option(help="A folder for the pictures.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one run as a JSON object and nothing else.")] = False,
+) -> None:
+    """Learning rate and steps on the smallest problem there is: a line through noisy points."""
+    with one_sentence():
+        if out is not None:
+            make_folder(out)
+        problem = sample_problem(seed, samples, noise)
+        chosen = make_engine(engine, problem, w0, b0)
+        descent = None
+        if json or lr is not None or steps is not None:
+            descent = descend(problem, chosen, USUAL_LR if lr is None else lr, _USUAL_STEPS if steps is None else steps)
+        story = tell(problem, chosen) if out is not None or descent is None else None
+        if descent is not None:
+            typer.echo(descent.to_json() if json else str(descent))
+        elif story is not None:
+            _print(story)
+        if out is not None and story is not None:
+            from lrscout.pictures.lesson import save_lesson
+
+            paths = save_lesson(story, out)
+            if not json:
+                typer.echo(f"The pictures are in {out}: {', '.join(path.name for path in paths)}.")
+
+
+def _print(story: Story) -> None:
+    console = Console(highlight=False)
+    points = [*story.before_the_table, "Learning rate and steps are two choices; only together they arrive:"]
+    for number, point in enumerate(points, start=1):
+        console.print(f"{number}. {point}\n")
+    table = Table("learning rate", *(f"{steps} steps" for steps in STEPS), box=None, padding=(0, 2, 0, 0))
+    for lr, words in story.table:
+        above = " (above the limit)" if lr > story.problem.max_stable_lr else ""
+        table.add_row(f"{lr:g}{above}", *words)
+    console.print(table)
+    for number, point in enumerate(story.after_the_table, start=len(points) + 1):
+        console.print(f"\n{number}. {point}")
