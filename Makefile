@@ -8,8 +8,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 .PHONY: demo test lint bench docs clean
 
 demo: $(VENV)/demo  ## Find a learning rate for a small network on handwritten digits, and draw why, into demo/.
-	$(BIN)/lrscout range-test lrscout.examples:digits --repeats 3 --out demo
 	$(BIN)/lrscout lesson --out demo/lesson
+	$(BIN)/lrscout range-test lrscout.examples:digits --repeats 3 --out demo
 
 test: $(VENV)/test lint  ## Lint, run every test, build the wheel and import it from elsewhere.
 	$(BIN)/python -m pytest

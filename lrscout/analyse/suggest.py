@@ -112,7 +112,11 @@ def suggest(curves: Curve | Sequence[Curve], rule: str = "minimum", *, smoothing
     low, high = np.quantile([*replicates, *rates], _QUANTILES)
     of_repeats = f", median of {len(rates)} repeats" if len(curves) > 1 else ""
     return Suggestion(
-        rule, lr, float(min(low, lr / half_rung)), float(max(high, lr * half_rung)), f"It lies {_WHERE[rule]}{of_repeats}."
+        rule,
+        lr,
+        float(min(low, lr / half_rung)),
+        float(max(high, lr * half_rung)),
+        f"It lies {_WHERE[rule]}{of_repeats}.",
     )
 
 
@@ -128,15 +132,20 @@ def _read(curve: Curve, rule: str, smoothing: float | None) -> str | tuple[float
     level = smooth(losses, smoothing)
     if refusal := _refusal(lrs, losses, level, exploded=end < len(finite) or curve.stopped is not Stop.COMPLETED):
         return refusal
-    apply = RULES[rule]
-    rate = apply(lrs, level)
+    # The opening shows the loss before the rate matters, and its smoothing has little past yet: no rate to be found.
+    skipped = end // 10
+
+    def apply(level: Losses) -> float | None:
+        return RULES[rule](lrs[skipped:], level[skipped:])
+
+    rate = apply(level)
     if rate is None:
         return f"The loss curve has no place that lies {_WHERE[rule]}."
     size = noise(losses)
     lowest = int(np.argmin(level))
     size[lowest:] = size[lowest]  # Beyond it the curve explodes, and steps of an explosion are not noise.
     fresh = np.random.default_rng(0).normal(size=(_REPLICATES, end)) * size
-    replicates = [apply(lrs, replicate) for replicate in smooth(losses + fresh, smoothing)]
+    replicates = [apply(replicate) for replicate in smooth(losses + fresh, smoothing)]
     return rate, [replicate for replicate in replicates if replicate is not None]
 
 

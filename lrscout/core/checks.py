@@ -34,6 +34,6 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
 
 def check_share(name: str, value: float) -> float:
     """Return a share as a float, or raise if it is not in [0, 1)."""
-    if not isinstance(value, (int, float)) or not 0 <= value < 1:
+    if not 0 <= value < 1:
         raise InvalidValueError(f"{name} must be in [0, 1), but it is {value!r}.")
     return float(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -43,7 +43,7 @@ class Loop(Protocol):
 
 
 @contextmanager
-def restored(loop: Loop) -> Iterator[Snapshot]:
+def restored(loop: Loop) -> Generator[Snapshot]:
     """Bring the loop home when the block ends, however it ends: normally, with an error, or with Ctrl-C.
 
     Args:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Callable[[], object]]:
+def progress(label: str, total: int) -> Generator[Callable[[], object]]:
     """Show a progress bar while the block runs, if stderr is a terminal.
 
     Args:

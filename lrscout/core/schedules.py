@@ -118,4 +118,3 @@ def linear_ramp(start: float) -> Schedule:
 
 def _ease(progress: Float[np.ndarray, " *step"]) -> Float[np.ndarray, " *step"]:
     return (1 - np.cos(np.pi * np.clip(progress, 0, 1))) / 2
-

@@ -60,7 +60,7 @@ class Descent(Result):
     def share_of_the_way(self) -> float:
         """The share of the loss above the least-squares line's that the run has got rid of, at most 1."""
         losses = self.losses
-        lowest = float(self.problem.loss(*map(np.float64, self.problem.least_squares)))
+        lowest = self.problem.lowest_loss
         return float((losses[0] - losses[-1]) / (losses[0] - lowest))
 
     @property

@@ -41,12 +41,13 @@ def numpy_engine(problem: Problem, w0: float = START_W, b0: float = START_B) -> 
     x, y = problem.x, problem.y
     position = np.array([w0, b0], np.float32)
 
-    def step(lr: float) -> Float[np.ndarray, ""]:
+    def step(lr: float) -> float:
         with np.errstate(over="ignore", invalid="ignore"):
             mistakes = position[0] * x + position[1] - y
-            gradient = np.array([2 * np.mean(mistakes * x), 2 * np.mean(mistakes)])
-            position[:] -= np.float32(lr) * gradient
-            return np.mean(mistakes**2)
+            loss = float(np.mean(mistakes**2))
+            position[0] -= np.float32(lr) * 2 * np.mean(mistakes * x)
+            position[1] -= np.float32(lr) * 2 * np.mean(mistakes)
+            return loss
 
     def restore(copy: Float[np.ndarray, " 2"]) -> None:
         position[:] = copy

@@ -43,6 +43,12 @@ class Problem:
         return float(w), float(b)
 
     @cached_property
+    def lowest_loss(self) -> float:
+        """The loss of the least-squares line."""
+        w, b = self.least_squares
+        return float(self.loss(np.array(w), np.array(b)))
+
+    @cached_property
     def eigenvalues(self) -> Float[np.ndarray, " 2"]:
         """The eigenvalues of the loss's Hessian, the smaller first; they are the same everywhere."""
         x = self.x.astype(float)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -101,7 +103,7 @@ class Data:
             if self._evaluation is None:
                 self._kept = self._choose_training_batches()
             elif isinstance(self._evaluation, Iterator):
-                self._kept = [batch for batch, _ in zip(self._evaluation, range(_LONGEST_EVALUATION_ITERATOR))]
+                self._kept = list(islice(self._evaluation, _LONGEST_EVALUATION_ITERATOR))
             else:
                 return self._evaluation
         return self._kept
@@ -126,14 +128,14 @@ class ArrayBatches:
     """
 
     def __init__(self, arrays: Any, batch_size: int | None, seed: int = 0) -> None:
-        leaves = list(arrays.values() if isinstance(arrays, dict) else arrays)  # pyright: ignore
-        lengths = {len(leaf) for leaf in leaves}
+        lengths = {len(leaf) for leaf in _leaves(arrays)}
         if len(lengths) != 1:
             raise InvalidValueError(f"The arrays of the data must be equally long, but their lengths are {lengths}.")
         self._length = lengths.pop()
         if batch_size is not None and not 1 <= batch_size <= self._length:
             raise InvalidValueError(f"batch_size must be between 1 and {self._length}, but it is {batch_size}.")
-        self._arrays = arrays if batch_size is None else _on_host(arrays)
+        # NumPy picks examples faster than a framework does one call at a time.
+        self._arrays = arrays if batch_size is None else _mapped(np.asarray, arrays)
         self._batch_size = batch_size
         self._order = np.random.default_rng(seed)
 
@@ -145,19 +147,7 @@ class ArrayBatches:
             return
         order = self._order.permutation(self._length)
         for start in range(0, self._length - self._batch_size + 1, self._batch_size):
-            yield self._take(order[start : start + self._batch_size])
-
-    def _take(self, chosen: Any) -> Any:
-        if isinstance(self._arrays, dict):
-            return {name: array[chosen] for name, array in self._arrays.items()}  # pyright: ignore
-        return tuple(array[chosen] for array in self._arrays)
-
-
-def _on_host(arrays: Any) -> Any:
-    """Return arrays as NumPy arrays, which pick examples faster than a framework does one call at a time."""
-    if isinstance(arrays, dict):
-        return {name: np.asarray(array) for name, array in arrays.items()}  # pyright: ignore
-    return tuple(np.asarray(array) for array in arrays)
+            yield _mapped(itemgetter(order[start : start + self._batch_size]), self._arrays)
 
 
 def as_batches(data: Any, batch_size: int | None) -> Iterable[Any]:
@@ -167,12 +157,7 @@ def as_batches(data: Any, batch_size: int | None) -> Iterable[Any]:
         data: a tuple or dictionary of arrays, or an iterable of batches.
         batch_size: examples in a batch of arrays (None: all of them); batches keep the size that they have.
     """
-    leaves: list[Any] = []
-    if isinstance(data, tuple):
-        leaves = list(data)  # pyright: ignore
-    elif isinstance(data, dict):
-        leaves = list(data.values())  # pyright: ignore
-    if leaves and all(hasattr(leaf, "shape") for leaf in leaves):
+    if _is_arrays(data):
         return ArrayBatches(data, batch_size)
     if batch_size is not None:
         raise InvalidValueError("batch_size is for arrays; this data comes in batches already.")
@@ -184,8 +169,22 @@ def batch_size_of(batch: Any) -> int:
     shape = getattr(batch, "shape", None)
     if shape is not None:
         return int(shape[0]) if len(shape) else 1
-    if isinstance(batch, dict):
-        batch = list(batch.values())  # pyright: ignore
-    if isinstance(batch, (list, tuple)) and batch:
-        return batch_size_of(batch[0])
+    if isinstance(batch, (dict, list, tuple)) and batch:
+        return batch_size_of(_leaves(batch)[0])
     return 1
+
+
+def _is_arrays(data: Any) -> bool:
+    return isinstance(data, (tuple, dict)) and all(hasattr(leaf, "shape") for leaf in _leaves(data))
+
+
+def _leaves(arrays: Any) -> list[Any]:
+    """Return the arrays of a tuple, a list or a dictionary."""
+    return list(arrays.values() if hasattr(arrays, "values") else arrays)
+
+
+def _mapped(function: Callable[[Any], Any], arrays: Any) -> Any:
+    """Return a tuple or a dictionary with a function applied to each of its arrays."""
+    if hasattr(arrays, "items"):
+        return {name: function(array) for name, array in arrays.items()}
+    return tuple(function(array) for array in arrays)

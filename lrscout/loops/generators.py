@@ -21,7 +21,7 @@ class Generator:
     """
 
     save: Callable[[], Any]
-    load: Callable[[Any], None]
+    load: Callable[[Any], Any]
     seed: Callable[[int], Any]
 
 

@@ -112,10 +112,7 @@ class JaxLoop:
         self._rate = rate
         self._data = data
         self._jitted_step = jax.jit(_step_of(loss_fn, rate, has_state=state is not None, has_key=key is not None))
-        with_state: dict[str, Any] = {} if state is None else {"state": 0}
-        self._jitted_evaluate = eval_fn and jax.jit(
-            lambda params, state, batch: eval_fn(params, batch, **{name: state for name in with_state})
-        )
+        self._jitted_evaluate = None if eval_fn is None else jax.jit(eval_fn)
 
     @property
     def lr(self) -> float:
@@ -129,14 +126,14 @@ class JaxLoop:
         return float(loss)
 
     def evaluate(self) -> float:
-        if self._jitted_evaluate is None:
+        evaluate = self._jitted_evaluate
+        if evaluate is None:
             raise UnsupportedLoopError(
                 "Cannot evaluate because loss_fn takes a key or a state, so its evaluation mode is not known. "
                 "Give eval_fn(params, batch)."
             )
-        return self._data.mean_over_evaluation(
-            lambda batch: float(self._jitted_evaluate(self.params, self.state, batch))
-        )
+        extras = {} if self.state is None else {"state": self.state}
+        return self._data.mean_over_evaluation(lambda batch: float(evaluate(self.params, batch, **extras)))
 
     def snapshot(self) -> Snapshot:
         return _Snapshot((self.params, self.opt_state, self.state, self._key), self._data.place())
@@ -197,7 +194,7 @@ class _Rate:
     @classmethod
     def of(cls, optimizer: Any, params: Any, opt_state: Any, lr: float | None) -> _Rate:
         """Choose among a function of the lr, an injected lr, and a ready optimizer."""
-        if hasattr(optimizer, "init") and hasattr(optimizer, "update"):
+        if isinstance(optimizer, optax.GradientTransformation):
             shape = jax.eval_shape(optimizer.init, params) if opt_state is None else opt_state
             if optax.tree_utils.tree_get(shape, "learning_rate") is not None:
                 return cls._injected(optimizer, shape)
@@ -209,8 +206,9 @@ class _Rate:
         if lr is None:
             raise UnsupportedLoopError("A function of the learning rate needs the lr that you would use: give lr=.")
         checked = check_lr("lr", lr)
+        made: Any = optimizer(checked)
         return cls(
-            optimizer(checked).init,
+            made.init,
             lambda gradients, state, params, lr, loss: _update(optimizer(lr), gradients, state, params, loss),
             lambda state: checked,
         )
@@ -227,9 +225,7 @@ class _Rate:
         def update(gradients: Any, state: Any, params: Any, lr: Any, loss: Any) -> tuple[Any, Any]:
             kind = optax.tree_utils.tree_get(state, "learning_rate")
             lr = jax.numpy.asarray(lr, dtype=kind.dtype)
-            return _update(
-                optimizer, gradients, optax.tree_utils.tree_set(state, learning_rate=lr), params, loss
-            )
+            return _update(optimizer, gradients, optax.tree_utils.tree_set(state, learning_rate=lr), params, loss)
 
         return cls(optimizer.init, update, lambda state: float(optax.tree_utils.tree_get(state, "learning_rate")))
 
@@ -240,11 +236,7 @@ class _Rate:
                 "Cannot read the learning rate of a ready optax optimizer. Give the lr that it was made with "
                 "(lr=1e-3), or give a function of the lr (optimizer=optax.adam, lr=1e-3)."
             )
-        scheduled = [
-            node
-            for node in jax.tree.leaves(shape, is_leaf=lambda node: isinstance(node, optax.ScaleByScheduleState))
-            if isinstance(node, optax.ScaleByScheduleState)
-        ]
+        scheduled = [node for node in jax.tree.leaves(shape, is_leaf=_is_schedule) if _is_schedule(node)]
         if scheduled:
             raise UnsupportedLoopError(
                 "Cannot set the learning rate because this optimizer follows a schedule of its own. "
@@ -262,6 +254,10 @@ class _Rate:
 def _update(optimizer: Any, gradients: Any, state: Any, params: Any, loss: Any) -> tuple[Any, Any]:
     # Some transformations, such as reduce_on_plateau, read the loss.
     return optax.with_extra_args_support(optimizer).update(gradients, state, params, value=loss)
+
+
+def _is_schedule(node: Any) -> bool:
+    return isinstance(node, optax.ScaleByScheduleState)
 
 
 def _new_key(seed: int, like: Any) -> Any:

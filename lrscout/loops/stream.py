@@ -40,11 +40,12 @@ class Stream:
             EmptyDataError: there is none, even at the beginning of a pass.
         """
         here = self._place
-        if here.next is None:
-            self._draw_anew(here)
+        following = here.next
+        if following is None:
+            following = self._draw_anew(here)
         elif here.generators is not None:
             self._generators.load(here.generators)
-        self._place = here.next  # pyright: ignore[reportAttributeAccessIssue]
+        self._place = following
         return here.batch
 
     def mark(self) -> Mark:
@@ -62,13 +63,14 @@ class Stream:
         if self._restartable:
             self._place = _Place(_Line())
 
-    def _draw_anew(self, here: _Place) -> None:
+    def _draw_anew(self, here: _Place) -> _Place:
         before = self._generators.save() if here.line.marks else None
         here.batch = self._next_batch(here.line)
-        here.next = _Place(here.line)
+        here.next = following = _Place(here.line)
         if before is not None:
             after = self._generators.save()
             here.generators = None if _same(before, after) else after
+        return following
 
     def _next_batch(self, line: _Line) -> Any:
         for _ in range(2):

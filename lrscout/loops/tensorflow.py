@@ -11,7 +11,7 @@ from lrscout.core.errors import LossError, UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place, as_batches
-from lrscout.loops.generators import Generator, Generators, find_generators, global_generators
+from lrscout.loops.generators import Generators, find_generators, global_generators
 
 tf = require("tensorflow", extra="tensorflow")
 
@@ -179,8 +179,11 @@ class TensorFlowLoop:
             update.apply(tape.gradient(loss, variables))
             return loss
 
+        def evaluate(batch: Any) -> Any:
+            return _one_number(eval_fn(batch))
+
         self._step = tf.function(step, reduce_retracing=True)
-        self._evaluate = tf.function(lambda batch: _one_number(eval_fn(batch)), reduce_retracing=True)
+        self._evaluate = tf.function(evaluate, reduce_retracing=True)
         self._traced = False
 
     @property

@@ -235,7 +235,8 @@ def _apart(data: Iterable[Any]) -> Iterable[Any]:
     if not isinstance(data, DataLoader):
         return data
     loader: Any = data  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(loader.dataset, IterableDataset) and isinstance(loader.dataset, Iterator):
+    dataset: Any = loader.dataset
+    if hasattr(dataset, "__next__") and isinstance(dataset, IterableDataset):
         return iter(loader)  # The data set has one pass only: what is drawn must be kept.
     if loader.persistent_workers:
         # Such a loader has one iterator, which every new pass resets.
@@ -252,7 +253,7 @@ def _moved(batch: Any, device: torch.device) -> Any:
         return batch.to(device, non_blocking=True)
     if isinstance(batch, dict):
         return {key: _moved(item, device) for key, item in batch.items()}  # pyright: ignore
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+    if hasattr(batch, "_fields"):
         return type(batch)(*(_moved(item, device) for item in batch))  # pyright: ignore
     if isinstance(batch, (list, tuple)):
         return type(batch)(_moved(item, device) for item in batch)  # pyright: ignore
