@@ -6,11 +6,10 @@ import math
 
 import numpy as np
 
-from lrscout.analyse.smoothing import noise
+from lrscout.analyse.smoothing import ROUGH, noise
 from lrscout.core.curve import Stop
 
 _PATIENCE = 3
-_SMOOTHING = 0.9
 _NOISE_MARGIN = 6
 
 
@@ -38,8 +37,8 @@ class StopRule:
         """Take the next loss and return why the run must stop, or None."""
         if not math.isfinite(loss):
             return Stop.NON_FINITE
-        self._weighted_sum = _SMOOTHING * self._weighted_sum + (1 - _SMOOTHING) * loss
-        self._weight = _SMOOTHING * self._weight + (1 - _SMOOTHING)
+        self._weighted_sum = ROUGH * self._weighted_sum + (1 - ROUGH) * loss
+        self._weight = ROUGH * self._weight + (1 - ROUGH)
         self._best = min(self._best, self._weighted_sum / self._weight)
         if len(self._first) < self._opening:
             self._first.append(loss)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrscout.analyse.rules import minimum, slide, steepest, valley
-from lrscout.analyse.smoothing import noise, opening_of, smooth, smoothing_for
+from lrscout.analyse.smoothing import ROUGH, noise, opening_of, smooth, smoothing_for
 from lrscout.core.checks import check_choice, check_share
 from lrscout.core.curve import Curve, Stop
 from lrscout.core.result import jsonable
@@ -36,16 +36,17 @@ RULES: dict[str, Callable[[Any, Any], float | None]] = {
 FEWEST_POINTS = 5
 _REPLICATES = 100
 _QUANTILES = (0.1, 0.9)
-_SIGNIFICANT = 3.0
-"""How many standard deviations of one loss the curve must fall, and rise again, to count as having done so. On
-curves of pure noise a fall of this size comes up less than once in a hundred."""
+_SIGNIFICANT = 2.0
+"""How many standard deviations of one loss the smoothed curve must fall, and rise again, to count as having done so.
+Simulated on pure noise, a fall of this size comes up less than once in a hundred curves of 20 points or more."""
 
-_WHERE = {
-    "minimum": "a tenth of the rate at which the loss was lowest",
-    "steepest": "where the loss fell fastest per octave",
-    "valley": "in the middle of the longest stretch over which the loss fell",
-    "slide": "before the slope of the loss began to change on the way to the explosion",
+_REASONS = {
+    "minimum": "It is a tenth of the rate at which the loss was lowest",
+    "steepest": "It is the rate at which the loss fell fastest per octave",
+    "valley": "It lies in the middle of the longest stretch over which the loss fell",
+    "slide": "Coming down from the explosion, it is where the slope of the loss first becomes even",
 }
+_NO_PLACE = "The loss falls and rises, but nowhere in the way that this rule looks for."
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Suggestion:
     def __str__(self) -> str:
         if self.lr is None:
             return f"{self.rule}: none. {self.reason}"
-        return f"{self.rule}: {self.lr:.3g} (between {self.low:.3g} and {self.high:.3g}). {self.reason}"
+        return f"{self.rule}: {self.lr:.3g} (80 % interval {self.low:.3g} to {self.high:.3g}). {self.reason}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return lr, low, high and reason."""
@@ -110,13 +111,13 @@ def suggest(curves: Curve | Sequence[Curve], rule: str = "minimum", *, smoothing
     lr = float(np.exp(np.median(np.log(rates))))
     half_rung = np.sqrt(_rung(curves[0].lrs, lr))
     low, high = np.quantile([*replicates, *rates], _QUANTILES)
-    of_repeats = f", median of {len(rates)} repeats" if len(curves) > 1 else ""
+    of_repeats = f"; the median of {len(rates)} repeats" if len(curves) > 1 else ""
     return Suggestion(
         rule,
         lr,
         float(min(low, lr / half_rung)),
         float(max(high, lr * half_rung)),
-        f"It lies {_WHERE[rule]}{of_repeats}.",
+        f"{_REASONS[rule]}{of_repeats}.",
     )
 
 
@@ -130,7 +131,8 @@ def _read(curve: Curve, rule: str, smoothing: float | None) -> str | tuple[float
     if smoothing is None:
         smoothing = smoothing_for(losses)
     level = smooth(losses, smoothing)
-    if refusal := _refusal(lrs, losses, level, exploded=end < len(finite) or curve.stopped is not Stop.COMPLETED):
+    shape = smooth(losses, min(smoothing, ROUGH))
+    if refusal := _refusal(lrs, losses, shape, exploded=end < len(finite) or curve.stopped is not Stop.COMPLETED):
         return refusal
     # The opening shows the loss before the rate matters, and its smoothing has little past yet: no rate to be found.
     skipped = end // 10
@@ -140,7 +142,7 @@ def _read(curve: Curve, rule: str, smoothing: float | None) -> str | tuple[float
 
     rate = apply(level)
     if rate is None:
-        return f"The loss curve has no place that lies {_WHERE[rule]}."
+        return _NO_PLACE
     size = noise(losses)
     lowest = int(np.argmin(level))
     size[lowest:] = size[lowest]  # Beyond it the curve explodes, and steps of an explosion are not noise.
@@ -149,7 +151,7 @@ def _read(curve: Curve, rule: str, smoothing: float | None) -> str | tuple[float
     return rate, [replicate for replicate in replicates if replicate is not None]
 
 
-def _refusal(lrs: Rates, losses: Losses, level: Losses, *, exploded: bool) -> str | None:
+def _refusal(lrs: Rates, losses: Losses, shape: Losses, *, exploded: bool) -> str | None:
     """Return why no rule can be read off this curve, or None if it falls and then rises."""
     if len(losses) < FEWEST_POINTS:
         return (
@@ -157,14 +159,15 @@ def _refusal(lrs: Rates, losses: Losses, level: Losses, *, exploded: bool) -> st
             f"a curve takes {FEWEST_POINTS}. Lower min_lr, or raise steps."
         )
     opening = opening_of(losses)
-    lowest = int(np.argmin(level))
-    noise_at_start = float(np.median(noise(losses)[:opening]))
+    lowest = int(np.argmin(shape))
     # Rounding is noise too: single precision keeps seven digits of the loss.
-    significant = _SIGNIFICANT * noise_at_start + 1e-6 * float(np.abs(losses[:opening]).max())
-    fall = float(np.median(losses[:opening])) - level[lowest]
-    rise = float(np.max(losses[lowest:])) - level[lowest]
+    significant = _SIGNIFICANT * float(np.median(noise(losses[: max(lowest, opening) + 2]))) + 1e-6 * float(
+        np.abs(losses[:opening]).max()
+    )
+    fall = float(np.median(losses[:opening])) - shape[lowest]
+    rise = float(np.max(losses[lowest:])) - shape[lowest]
     rises = exploded or rise > significant
-    if fall > significant:
+    if fall > significant and lowest >= opening:
         if rises:
             return None
         return (

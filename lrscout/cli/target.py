@@ -53,7 +53,11 @@ def _load_file(path: Path) -> ModuleType:
     # As when a script runs: its neighbours can be imported, and it can be found under its own name.
     sys.path.insert(0, str(path.resolve().parent))
     sys.modules[path.stem] = module
-    specification.loader.exec_module(module)
+    try:
+        specification.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
     return module
 
 

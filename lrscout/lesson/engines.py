@@ -44,7 +44,7 @@ def numpy_engine(problem: Problem, w0: float = START_W, b0: float = START_B) -> 
     def step(lr: float) -> float:
         with np.errstate(over="ignore", invalid="ignore"):
             mistakes = position[0] * x + position[1] - y
-            loss = float(np.mean(mistakes**2))
+            loss = float(np.mean(np.square(mistakes)))
             position[0] -= np.float32(lr) * 2 * np.mean(mistakes * x)
             position[1] -= np.float32(lr) * 2 * np.mean(mistakes)
             return loss

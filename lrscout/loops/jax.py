@@ -196,8 +196,9 @@ class _Rate:
         """Choose among a function of the lr, an injected lr, and a ready optimizer."""
         if isinstance(optimizer, optax.GradientTransformation):
             shape = jax.eval_shape(optimizer.init, params) if opt_state is None else opt_state
-            if optax.tree_utils.tree_get(shape, "learning_rate") is not None:
-                return cls._injected(optimizer, shape)
+            injected = [value for _, value in optax.tree_utils.tree_get_all_with_path(shape, "learning_rate")]
+            if injected:
+                return cls._injected(optimizer, scheduled=len(injected) > 1)
             return cls._scaled(optimizer, shape, lr)
         if not callable(optimizer):
             raise UnsupportedLoopError(
@@ -214,9 +215,8 @@ class _Rate:
         )
 
     @classmethod
-    def _injected(cls, optimizer: Any, shape: Any) -> _Rate:
-        states = optax.tree_utils.tree_get(shape, "hyperparams_states", {})
-        if "learning_rate" in states:
+    def _injected(cls, optimizer: Any, *, scheduled: bool) -> _Rate:
+        if scheduled:  # The rate stands in the state a second time, with the schedule's own count.
             raise UnsupportedLoopError(
                 "Cannot set the learning rate because it is a schedule, which sets it anew at every step. "
                 "Inject a number: optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)."

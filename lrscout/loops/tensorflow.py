@@ -175,15 +175,12 @@ class TensorFlowLoop:
 
         def step(batch: Any) -> Any:
             with tf.GradientTape() as tape:
-                loss = _one_number(loss_fn(batch))
+                loss = loss_fn(batch)
             update.apply(tape.gradient(loss, variables))
             return loss
 
-        def evaluate(batch: Any) -> Any:
-            return _one_number(eval_fn(batch))
-
         self._step = tf.function(step, reduce_retracing=True)
-        self._evaluate = tf.function(evaluate, reduce_retracing=True)
+        self._evaluate = tf.function(eval_fn, reduce_retracing=True)
         self._traced = False
 
     @property
@@ -226,7 +223,9 @@ class TensorFlowLoop:
         batch = self._data.peek()
         known = {id(variable) for variable in self._state}
         for function in (self._step, self._evaluate):
-            graph = function.get_concrete_function(batch).graph
+            traced = function.get_concrete_function(batch)
+            _check_one_number(traced.structured_outputs)
+            graph = traced.graph
             _refuse_hidden_state(graph.as_graph_def())
             for variable in graph.variables:
                 if id(variable) not in known:
@@ -242,14 +241,15 @@ class TensorFlowLoop:
             variable.assign(value)
 
 
-def _one_number(loss: Any) -> Any:
-    loss = tf.convert_to_tensor(loss)
-    if loss.shape != ():
+def _check_one_number(loss: Any) -> None:
+    shape = getattr(loss, "shape", None)
+    if shape is None:
+        raise LossError(f"The loss must be one number, but it is a {type(loss).__name__}.")
+    if shape.rank != 0:
         raise LossError(
-            f"The loss must be one number, but it is a tensor of shape {tuple(loss.shape)}. "
+            f"The loss must be one number, but it is a tensor of shape {tuple(shape)}. "
             "Reduce it, for example with tf.reduce_mean."
         )
-    return loss
 
 
 def _refuse_hidden_state(graph: Any) -> None:

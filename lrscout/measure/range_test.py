@@ -93,8 +93,8 @@ class RangeTest(Result):
             answer = f"No learning rate to suggest. {suggestion.reason}"
         else:
             answer = (
-                f"Use a learning rate of {suggestion.lr:.2g} (anything from {suggestion.low:.2g} to "
-                f"{suggestion.high:.2g} may be as good). {suggestion.reason}"
+                f"Use a learning rate of {suggestion.lr:.2g} (80 % interval {suggestion.low:.2g} to "
+                f"{suggestion.high:.2g}). {suggestion.reason}"
             )
         return f"{answer} {self._ending()} Cost: {self.cost}."
 
@@ -162,8 +162,9 @@ def range_test(
     Source:
         Smith 2015 (arXiv 1506.01186), section 3.3; fast.ai's `lr_find`.
 
-    >>> loop = lrscout.lesson.numpy_loop()
-    >>> test = range_test(loop, min_lr=1e-5, max_lr=10, steps=200)
+    >>> from lrscout.lesson.engines import numpy_engine
+    >>> from lrscout.lesson.problem import sample_problem
+    >>> test = range_test(numpy_engine(sample_problem()).loop, min_lr=1e-5, max_lr=10, steps=200)
     >>> round(test.lr, 2)
     0.23
     """

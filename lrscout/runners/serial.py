@@ -64,7 +64,7 @@ def _run(loop: Loop, run: Run, on_step: Callable[[], object]) -> Curve:
         try:
             losses.append(loop.step(lr))
         except Exception as error:
-            error.add_note(f"The loop raised this at step {len(losses)} of {len(run.lrs)}, at lr {lr:.3g}.")
+            error.add_note(f"The loop raised this at step {len(losses) + 1} of {len(run.lrs)}, at lr {lr:.3g}.")
             raise
         on_step()
         judged = evaluations[-1] if run.evaluate and math.isfinite(losses[-1]) else losses[-1]

@@ -1,0 +1,96 @@
+"""What TensorFlow loops do beyond coming home."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import lrscout
+from lrscout.core.errors import EmptyDataError, LossError, UnsupportedLoopError
+
+X = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
+Y = X.sum(1)
+
+
+def squares(w):
+    return lambda batch: tf.reduce_mean((tf.linalg.matvec(batch[0], w) - batch[1]) ** 2)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: keras.optimizers.Adam(0.03), lambda: keras.optimizers.SGD(0.03, momentum=0.9)]
+)
+def test_the_steps_are_the_optimizers_steps(make) -> None:
+    w, optimizer = tf.Variable(tf.ones(3) / 2), make()
+    for _ in range(5):
+        with tf.GradientTape() as tape:
+            loss = squares(w)((X, Y))
+        optimizer.apply(tape.gradient(loss, [w]), [w])
+    mine = tf.Variable(tf.ones(3) / 2)
+    loop = lrscout.from_tensorflow([mine], make(), squares(mine), (X, Y))
+    for _ in range(5):
+        loop.step(loop.lr)
+    np.testing.assert_allclose(mine.numpy(), w.numpy(), rtol=1e-5)
+
+
+def test_a_schedule_is_taken_over_and_put_back() -> None:
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)
+    w, optimizer = tf.Variable(tf.ones(3) / 2), keras.optimizers.SGD(schedule)
+    loop = lrscout.from_tensorflow([w], optimizer, squares(w), (X, Y))
+    before = w.numpy()
+    loop.step(0.01)
+    gradient = 2 * X.T @ (X @ before - Y) / 16
+    np.testing.assert_allclose(w.numpy(), before - 0.01 * gradient, rtol=1e-4)
+    assert optimizer._learning_rate is schedule
+
+
+def test_a_number_is_put_back() -> None:
+    w, optimizer = tf.Variable(tf.ones(3) / 2), keras.optimizers.SGD(0.05)
+    lrscout.range_test(lrscout.from_tensorflow([w], optimizer, squares(w), (X, Y)), steps=9)
+    assert float(optimizer.learning_rate) == pytest.approx(0.05)
+
+
+def test_a_counter_that_tensorflow_hides_is_refused_and_named() -> None:
+    w = tf.Variable(tf.ones(3))
+    loop = lrscout.from_tensorflow([w], None, lambda b: tf.reduce_mean(tf.nn.dropout(w, 0.5)), [0.0], lr=0.1)
+    with pytest.raises(UnsupportedLoopError, match=r"draws from RandomUniform .*tf.random.Generator"):
+        lrscout.range_test(loop)
+
+
+def test_a_counter_inside_a_branch_is_found_too() -> None:
+    w = tf.Variable(1.0)
+
+    def loss(batch):
+        return tf.cond(w > 0, lambda: w * tf.random.normal([]), lambda: w)
+
+    with pytest.raises(UnsupportedLoopError, match="RandomStandardNormal"):
+        lrscout.from_tensorflow([w], None, loss, [0.0], lr=0.1).step(0.1)
+
+
+def test_a_loss_that_is_a_vector() -> None:
+    w = tf.Variable(tf.ones(3))
+    loop = lrscout.from_tensorflow([w], None, lambda b: tf.linalg.matvec(b[0], w) - b[1], (X, Y), lr=0.1)
+    with pytest.raises(LossError, match=r"tensor of shape \(16,\)"):
+        lrscout.range_test(loop)
+
+
+def test_loops_that_cannot_be_made() -> None:
+    w = tf.Variable(tf.ones(3))
+    with pytest.raises(UnsupportedLoopError, match="variables is empty"):
+        lrscout.from_tensorflow([], None, squares(w), (X, Y), lr=0.1)
+    with pytest.raises(UnsupportedLoopError, match="needs the lr"):
+        lrscout.from_tensorflow([w], None, squares(w), (X, Y))
+    with pytest.raises(UnsupportedLoopError, match="must be a Keras optimizer"):
+        lrscout.from_tensorflow([w], "adam", squares(w), (X, Y))
+    with tf.distribute.OneDeviceStrategy("cpu:0").scope(), pytest.raises(UnsupportedLoopError, match="strategy"):
+        lrscout.from_tensorflow([w], None, squares(w), (X, Y), lr=0.1)
+    with pytest.raises(EmptyDataError):
+        lrscout.range_test(lrscout.from_tensorflow([w], None, squares(w), [], lr=0.1))
+
+
+def test_evaluation_batches_of_unequal_size_are_weighted() -> None:
+    w = tf.Variable(tf.ones(3) / 2)
+    unequal = [(X[:3], Y[:3]), (X[3:], Y[3:])]
+    loop = lrscout.from_tensorflow([w], None, squares(w), (X, Y), lr=0.1, batch_size=4, eval_data=unequal)
+    assert loop.evaluate() == pytest.approx(np.mean((X @ w.numpy() - Y) ** 2), rel=1e-5)
