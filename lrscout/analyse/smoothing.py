@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 ROUGH = 0.9
 """Enough smoothing to see a noisy curve's shape, and little enough not to lag far behind it."""
 
-_TOLERATED_NOISE = 0.005
-_MOST_SMOOTHING = 0.98
+_TOLERATED_NOISE = 0.02
+_MOST_SMOOTHING = 0.95
 _NOISE_WINDOW = 9
 _MEDIAN_OF_ABSOLUTE_NORMAL = 0.6745
 
@@ -32,22 +32,22 @@ def smooth(losses: Float[np.ndarray, "*curve step"], smoothing: float) -> Float[
     array([2., 2., 2.])
     """
     smoothed = np.empty_like(losses, float)
-    weighted_sum = np.zeros(losses.shape[:-1])
+    mean = np.zeros(losses.shape[:-1])
     weight = 0.0
     for step in range(losses.shape[-1]):
-        weighted_sum = smoothing * weighted_sum + (1 - smoothing) * losses[..., step]
         weight = smoothing * weight + (1 - smoothing)
-        smoothed[..., step] = weighted_sum / weight
+        share = (1 - smoothing) / weight
+        mean = (1 - share) * mean + share * losses[..., step]
+        smoothed[..., step] = mean
     return smoothed
 
 
 def smoothing_for(losses: Float[np.ndarray, " step"]) -> float:
-    """Return the least smoothing that brings the noise of a range test's losses down to 0.5 % of their fall.
+    """Return the least smoothing that brings the noise of a range test's losses down to 2 % of their fall.
 
-    Smoothing with weight `s` leaves `sqrt((1 - s) / (1 + s))` of the noise. A curve without noise, as from full batches,
-    is left as it is; an ordinary noisy one gets fastai's 0.98. That much lags behind, and the lag is wanted: it makes
-    up for some of the caution in taking a tenth of the rate. Without a lag (a centred window) the explosion leaks
-    into the losses before it, and over eight tasks the mean regret was ten times larger.
+    Smoothing with weight `s` leaves `sqrt((1 - s) / (1 + s))` of the noise and lags `s / (1 - s)` steps behind. So a
+    curve without noise, as from full batches, is left as it is, and a noisy one lags no more than its noise asks for.
+    The mean looks back only: a centred window would let the explosion leak into the losses before it.
 
     Args:
         losses: finite losses, at least one.

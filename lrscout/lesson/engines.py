@@ -15,7 +15,7 @@ from lrscout.lesson.problem import Problem
 from lrscout.loops.functions import from_functions
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Float32
 
 START_W, START_B = 0.0, -1.0
 USUAL_LR = 0.5
@@ -43,8 +43,8 @@ def numpy_engine(problem: Problem, w0: float = START_W, b0: float = START_B) -> 
 
     def step(lr: float) -> float:
         with np.errstate(over="ignore", invalid="ignore"):
-            mistakes = position[0] * x + position[1] - y
-            loss = float(np.mean(np.square(mistakes)))
+            mistakes: Float32[np.ndarray, " sample"] = position[0] * x + position[1] - y
+            loss = float(np.mean(mistakes**2))
             position[0] -= np.float32(lr) * 2 * np.mean(mistakes * x)
             position[1] -= np.float32(lr) * 2 * np.mean(mistakes)
             return loss

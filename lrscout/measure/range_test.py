@@ -49,12 +49,13 @@ class RangeTest(Result):
     @property
     def lrs(self) -> Float[np.ndarray, " step"]:
         """The learning rates that every repeat got to."""
-        return min((curve.lrs for curve in self.curves), key=len)
+        return self._first_to_end.lrs
 
     @property
     def losses(self) -> Float[np.ndarray, " step"]:
         """The loss at each of `lrs`, averaged over the repeats."""
-        return np.mean([curve.losses[: len(self.lrs)] for curve in self.curves], axis=0)
+        shares = [curve.losses[: len(self.lrs)] / len(self.curves) for curve in self.curves]
+        return np.sum(shares, axis=0)  # Of shares, since the sum of explosions may overflow.
 
     @property
     def smoothed(self) -> Float[np.ndarray, " step"]:
@@ -84,8 +85,12 @@ class RangeTest(Result):
 
     @property
     def stopped(self) -> Stop:
-        """Why the test ended: the first reason among the repeats other than having taken all its steps."""
-        return next((curve.stopped for curve in self.curves if curve.stopped is not Stop.COMPLETED), Stop.COMPLETED)
+        """Why the test ended; of several repeats, the first to end."""
+        return self._first_to_end.stopped
+
+    @property
+    def _first_to_end(self) -> Curve:
+        return min(self.curves, key=lambda curve: (curve.steps, curve.stopped is Stop.COMPLETED))
 
     def __str__(self) -> str:
         suggestion = self.suggestion
@@ -99,15 +104,15 @@ class RangeTest(Result):
         return f"{answer} {self._ending()} Cost: {self.cost}."
 
     def _ending(self) -> str:
-        last = min(self.curves, key=lambda curve: curve.steps)
-        match self.stopped:
+        first = self._first_to_end
+        match first.stopped:
             case Stop.COMPLETED:
-                return f"The test went all the way to lr {last.lrs[-1]:.3g}."
+                return f"The test went all the way to lr {first.lrs[-1]:.3g}."
             case Stop.DIVERGED:
                 how = "diverged"
             case Stop.NON_FINITE:
                 how = "was no longer finite"
-        return f"The test stopped at lr {last.lrs[-1]:.3g}, where the {self.loss_name} {how}."
+        return f"The test stopped at lr {first.lrs[-1]:.3g}, where the {self.loss_name} {how}."
 
     def to_dict(self) -> dict[str, Any]:
         return jsonable(

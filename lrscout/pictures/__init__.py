@@ -1,0 +1,52 @@
+"""The pictures of the results, one file a result; each draws on axes and leaves showing and saving to the caller."""
+
+from __future__ import annotations
+
+from functools import partial, singledispatch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lrscout.core.errors import InvalidValueError
+from lrscout.lesson.descent import Descent
+from lrscout.measure.range_test import RangeTest
+from lrscout.pictures.lesson import plot_contours
+from lrscout.pictures.range_test import plot_range_test
+from lrscout.pictures.style import DPI, panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@singledispatch
+def draw(result: object, ax: Axes | None = None) -> Axes:
+    """Draw a result with the picture that belongs to its class.
+
+    Args:
+        result: the result.
+        ax: the axes to draw on; new ones by default.
+
+    Returns:
+        The axes.
+
+    Raises:
+        InvalidValueError: there is no picture of such a result.
+    """
+    raise InvalidValueError(f"There is no picture of a {type(result).__name__}.")
+
+
+draw.register(RangeTest, plot_range_test)
+draw.register(Descent, plot_contours)
+
+
+def save(result: object, path: Path | str) -> None:
+    """Draw a result into a file.
+
+    Args:
+        result: the result.
+        path: the file; its suffix tells the format, such as ``.png`` or ``.pdf``.
+
+    Raises:
+        InvalidValueError: there is no picture of such a result.
+        OSError: the file could not be written.
+    """
+    panels((6.8, 4.4), partial(draw, result)).savefig(path, dpi=DPI)  # pyright: ignore[reportUnknownMemberType]
