@@ -164,7 +164,8 @@ def _refusal(lrs: Rates, losses: Losses, shape: Losses, *, exploded: bool) -> st
     significant = _SIGNIFICANT * float(np.median(noise(losses[: max(lowest, opening) + 2]))) + 1e-6 * float(
         np.abs(losses[:opening]).max()
     )
-    fall = float(np.median(losses[:opening])) - shape[lowest]
+    start = float(np.median(losses[:opening]))
+    fall = start - shape[lowest]
     rise = float(np.max(losses[lowest:])) - shape[lowest]
     rises = exploded or rise > significant
     if fall > significant and lowest >= opening:
@@ -179,14 +180,16 @@ def _refusal(lrs: Rates, losses: Losses, shape: Losses, *, exploded: bool) -> st
             f"The loss was flat from lr {lrs[0]:.3g} to {lrs[-1]:.3g}: it moved by no more than its noise. "
             "Raise max_lr, or check that the step updates the parameters."
         )
-    if lowest < opening:
+    held = int(np.flatnonzero(shape <= start + significant)[-1])
+    if held < opening:
         return (
             f"The loss rose from the start, at lr {lrs[0]:.3g}. Lower min_lr; if it still rises, the model may "
             "be trained already, or the update may have the wrong sign."
         )
     return (
-        f"The loss never fell by more than its noise and then rose beyond lr {lrs[lowest]:.3g}, as on a model that is "
-        f"trained already. To fine-tune it, stay below {lrs[lowest] / 10:.2g}."
+        f"The loss never fell by more than its noise and rose beyond lr {lrs[held]:.3g}, as on a model that is "
+        f"trained already. To fine-tune one, stay below {lrs[held] / 10:.2g}; otherwise try larger batches, or the "
+        "evaluation loss."
     )
 
 

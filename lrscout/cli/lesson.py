@@ -60,10 +60,11 @@ def _print(story: Story) -> None:
     points = [*story.before_the_table, "Learning rate and steps are two choices; only together they arrive:"]
     for number, point in enumerate(points, start=1):
         console.print(f"{number}. {point}\n")
-    table = Table("learning rate", *(f"{steps} steps" for steps in STEPS), box=None, padding=(0, 2, 0, 0))
+    steps = [f"{steps} step{'s' * (steps > 1)}" for steps in STEPS]
+    table = Table("lr", *steps, box=None, padding=(0, 2, 0, 0))
     for lr, words in story.table:
-        above = " (above the limit)" if lr > story.problem.max_stable_lr else ""
-        table.add_row(f"{lr:g}{above}", *words)
+        table.add_row(f"{lr:g}{' *' * (lr > story.problem.max_stable_lr)}", *words)
     console.print(table)
+    console.print(f"   * above the limit, {story.problem.max_stable_lr:.3f}")
     for number, point in enumerate(story.after_the_table, start=len(points) + 1):
         console.print(f"\n{number}. {point}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,9 @@ from lrscout.lesson.problem import Problem
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-_ARRIVED = 1e-3
-"""A run that has left less than this share of its way, in loss, has arrived."""
-
-_HARDLY_MOVED = 0.005
+_ARRIVED = 0.999
+_WORDS = ((_ARRIVED, "arrived"), (0.5, "close"), (0.05, "on its way"), (0.0, "too slow"))
+"""The share of the way, in loss, from which on each word fits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +64,7 @@ class Descent(Result):
     @property
     def arrived(self) -> bool:
         """Whether the run has come to the least-squares line."""
-        return self.share_of_the_way > 1 - _ARRIVED
+        return self.share_of_the_way >= _ARRIVED
 
     def first(self, steps: int) -> Descent:
         """Return the run as it was after some of its steps."""
@@ -74,15 +72,13 @@ class Descent(Result):
 
     @property
     def words(self) -> str:
-        """How the run ended, in a few words."""
+        """How the run ended, in a word or two."""
         if self.outcome is Outcome.NON_FINITE:
-            return "none (NaN)"
-        if self.arrived:
-            return "arrived"
+            return "NaN"
         share = self.share_of_the_way
         if share < 0:
             return "jumps away"
-        return "hardly moved" if share < _HARDLY_MOVED else f"{math.floor(100 * share)} % of the way"
+        return next(words for reached, words in _WORDS if share >= reached)
 
     def __str__(self) -> str:
         w, b = self.path[-1]
