@@ -1,8 +1,9 @@
-# Everything runs in .venv, which is made on first use. Needed beforehand: Python 3.11 or later, make, a package index.
+# Everything but the benchmarks runs in .venv, which is made on first use. Needed beforehand: Python 3.11 or later, make, a package index.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := .venv-bench
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .PHONY: demo test lint bench docs clean
@@ -20,14 +21,16 @@ lint: $(VENV)/test  ## Check style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-bench: $(VENV)/bench  ## Measure, and keep the figures in benchmarks/results/.
-	$(BIN)/python benchmarks/range_test_overhead.py
+bench: $(BENCH)/ready  ## Measure, and keep the figures in benchmarks/results/.
+	$(BENCH)/bin/python benchmarks/range_test_overhead.py
+	$(BENCH)/bin/python benchmarks/suggestion_quality.py
+	$(BENCH)/bin/python benchmarks/import_time.py
 
 docs: $(VENV)/docs  ## Build the documentation into site/.
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) build demo dist site
+	rm -rf $(VENV) $(BENCH) build demo dist site
 
 $(VENV)/pip: constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -42,8 +45,11 @@ $(VENV)/test: $(VENV)/pip pyproject.toml
 	$(INSTALL) --editable '.[all]' --group test
 	touch $@
 
-$(VENV)/bench: $(VENV)/test
-	$(INSTALL) --group bench
+# An environment of its own: beside the torchvision that the tests' fastai brings, Lightning does not import.
+$(BENCH)/ready: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --constraint constraints.txt pip
+	$(BENCH)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[jax,torch,examples]' --group bench
 	touch $@
 
 $(VENV)/docs: $(VENV)/test

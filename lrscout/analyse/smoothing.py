@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,15 +31,17 @@ def smooth(losses: Float[np.ndarray, "*curve step"], smoothing: float) -> Float[
     >>> smooth(np.array([2.0, 2.0, 2.0]), 0.9).round(12)
     array([2., 2., 2.])
     """
-    smoothed = np.empty_like(losses, float)
-    mean = np.zeros(losses.shape[:-1])
+    # One curve is fastest as plain numbers, a stack of them as a column for each step; the arithmetic is the same.
+    columns = losses.tolist() if losses.ndim == 1 else np.moveaxis(losses, -1, 0)
+    smoothed: list[Any] = []
+    mean: Any = 0.0
     weight = 0.0
-    for step in range(losses.shape[-1]):
+    for column in columns:
         weight = smoothing * weight + (1 - smoothing)
         share = (1 - smoothing) / weight
-        mean = (1 - share) * mean + share * losses[..., step]
-        smoothed[..., step] = mean
-    return smoothed
+        mean = (1 - share) * mean + share * column
+        smoothed.append(mean)
+    return np.stack(smoothed, axis=-1) if smoothed else np.zeros(losses.shape)
 
 
 def smoothing_for(losses: Float[np.ndarray, " step"]) -> float:

@@ -17,6 +17,7 @@ from lrscout.analyse.rules import minimum, slide, steepest, valley
 from lrscout.analyse.smoothing import ROUGH, noise, opening_of, smooth, smoothing_for
 from lrscout.core.checks import check_choice, check_share
 from lrscout.core.curve import Curve, Stop
+from lrscout.core.errors import EmptyDataError
 from lrscout.core.result import jsonable
 
 if TYPE_CHECKING:
@@ -36,9 +37,13 @@ RULES: dict[str, Callable[[Any, Any], float | None]] = {
 FEWEST_POINTS = 5
 _REPLICATES = 100
 _QUANTILES = (0.1, 0.9)
-_SIGNIFICANT = 2.0
-"""How many standard deviations of one loss the smoothed curve must fall, and rise again, to count as having done so.
-Simulated on pure noise, a fall of this size comes up less than once in a hundred curves of 20 points or more."""
+_SIGNIFICANT_FALL = 1.25
+"""How many standard deviations of one loss the smoothed curve must fall below its first third to count as fallen.
+Simulated on pure noise, such a fall comes up less than once in a hundred curves of 100 points, and three times in a
+hundred of 20."""
+
+_SIGNIFICANT_RISE = 2.0
+"""The same for its rise afterwards, which noise alone lifts more easily. An explosion is far higher."""
 
 _REASONS = {
     "minimum": "It is a tenth of the rate at which the loss was lowest",
@@ -91,11 +96,14 @@ def suggest(curves: Curve | Sequence[Curve], rule: str = "minimum", *, smoothing
 
     Raises:
         InvalidValueError: there is no such rule, or `smoothing` is not in [0, 1).
+        EmptyDataError: there is no curve.
     """
     check_choice("rule", rule, tuple(RULES))
     if smoothing is not None:
         check_share("smoothing", smoothing)
     curves = [curves] if isinstance(curves, Curve) else list(curves)
+    if not curves:
+        raise EmptyDataError("There is no curve to read a learning rate off.")
     rates: list[float] = []
     replicates: list[float] = []
     refusals: list[str] = []
@@ -131,7 +139,7 @@ def _read(curve: Curve, rule: str, smoothing: float | None) -> str | tuple[float
     if smoothing is None:
         smoothing = smoothing_for(losses)
     level = smooth(losses, smoothing)
-    shape = smooth(losses, min(smoothing, ROUGH))
+    shape = smooth(losses, ROUGH) if smoothing_for(losses) else losses
     if refusal := _refusal(lrs, losses, shape, exploded=end < len(finite) or curve.stopped is not Stop.COMPLETED):
         return refusal
     # The opening shows the loss before the rate matters, and its smoothing has little past yet: no rate to be found.
@@ -160,15 +168,14 @@ def _refusal(lrs: Rates, losses: Losses, shape: Losses, *, exploded: bool) -> st
         )
     opening = opening_of(losses)
     lowest = int(np.argmin(shape))
-    # Rounding is noise too: single precision keeps seven digits of the loss.
-    significant = _SIGNIFICANT * float(np.median(noise(losses[: max(lowest, opening) + 2]))) + 1e-6 * float(
-        np.abs(losses[:opening]).max()
-    )
-    start = float(np.median(losses[:opening]))
-    fall = start - shape[lowest]
-    rise = float(np.max(losses[lowest:])) - shape[lowest]
-    rises = exploded or rise > significant
-    if fall > significant and lowest >= opening:
+    # The steps of an explosion would look like noise.
+    scatter = float(np.median(noise(losses[: max(lowest, opening) + 2] if exploded else losses)))
+    rounding = 1e-6 * float(np.abs(losses[:opening]).max())  # Single precision keeps seven digits of the loss.
+    start = float(np.median(losses[: max(opening, len(losses) // 3)]))
+    falls = start - shape[lowest] > _SIGNIFICANT_FALL * scatter + rounding
+    above = float(np.max(shape[lowest:])) - (shape[lowest] if falls else start)
+    rises = exploded or above > _SIGNIFICANT_RISE * scatter + rounding
+    if falls and lowest >= opening:
         if rises:
             return None
         return (
@@ -180,7 +187,7 @@ def _refusal(lrs: Rates, losses: Losses, shape: Losses, *, exploded: bool) -> st
             f"The loss was flat from lr {lrs[0]:.3g} to {lrs[-1]:.3g}: it moved by no more than its noise. "
             "Raise max_lr, or check that the step updates the parameters."
         )
-    held = int(np.flatnonzero(shape <= start + significant)[-1])
+    held = int(np.flatnonzero(shape <= np.median(losses[:opening]) + _SIGNIFICANT_FALL * scatter + rounding)[-1])
     if held < opening:
         return (
             f"The loss rose from the start, at lr {lrs[0]:.3g}. Lower min_lr; if it still rises, the model may "

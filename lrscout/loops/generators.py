@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def find_generators(
         seen.add(id(value))
         if generator := recognise(value):
             found.append(generator)
-        elif remaining and hasattr(value, "__dict__") and not isinstance(value, type):
+        elif remaining and hasattr(value, "__dict__") and not isinstance(value, (type, ModuleType)):
             for attribute in list(vars(value).values()):
                 visit(attribute, remaining - 1)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+import inspect
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +68,9 @@ def from_torch(
     if data is None:
         raise UnsupportedLoopError("Give data: a DataLoader or another iterable of batches.")
     loss_of = step_fn if step_fn is not None else _Supervised(model, loss_fn)  # pyright: ignore[reportArgumentType]
-    owners = [owner for function in (loss_fn, step_fn) for owner in _owners(function)]
+    used = _used_by(loss_fn or step_fn)
+    # A method may change any attribute of its object; of what a function reaches by name, modules are known to change.
+    owners = used if inspect.ismethod(loss_fn or step_fn) else [thing for thing in used if isinstance(thing, nn.Module)]
     roots = [model, optimizer, *owners, *([scaler] if scaler is not None else []), *stateful]
     modules = _modules_of(roots)
     _check(modules, optimizer)
@@ -75,7 +78,7 @@ def from_torch(
         [
             *global_generators(),
             *global_torch_generators(),
-            *find_generators([data, eval_data, *modules], as_torch_generator),
+            *find_generators([data, eval_data, *used, *modules], as_torch_generator),
         ]
     )
     return TorchLoop(roots, modules, optimizer, loss_of, Data(_apart(data), eval_data, generators), scaler)
@@ -185,16 +188,14 @@ class _Supervised:
         return self._loss_fn(self._model(inputs), targets)
 
 
-def _owners(function: object) -> Iterator[object]:
-    """Yield the objects whose state a loss function may change: itself, its `self`, the modules it closes over."""
-    if isinstance(function, nn.Module):
-        yield function
-    elif (owner := getattr(function, "__self__", None)) is not None:
-        yield owner
-    else:
-        for cell in getattr(function, "__closure__", None) or ():
-            if isinstance(cell.cell_contents, nn.Module):
-                yield cell.cell_contents
+def _used_by(function: object) -> list[object]:
+    """Return the objects that a loss function uses: its `self`, and what it reaches by name."""
+    if (owner := getattr(function, "__self__", None)) is not None:
+        return [owner]
+    if inspect.isfunction(function):
+        names = inspect.getclosurevars(function)
+        return [*names.nonlocals.values(), *names.globals.values()]
+    return [function]
 
 
 def _modules_of(roots: Iterable[object]) -> list[nn.Module]:

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from lrscout.loops.generators import Generator, as_generator
 
 _Back = Callable[[], Any]
+_PLAIN = frozenset({type(None), bool, int, float, str})
 
 
 class Memory:
@@ -107,11 +108,15 @@ class Memory:
         return back
 
     def _remember_dict(self, value: dict[Any, Any]) -> _Back:
-        items = [(key, self._remember(key), self._remember(item)) for key, item in value.items()]
+        # Most attributes are flags and numbers, which cannot change in place.
+        plain = {key: item for key, item in value.items() if type(item) in _PLAIN}
+        backs = {key: self._remember(item) for key, item in value.items() if type(item) not in _PLAIN}
+        key_backs = [self._remember(key) for key in value if type(key) not in _PLAIN]
+        order = list(value)
 
         def back() -> dict[Any, Any]:
-            present = {key: item() for key, _, item in items}
-            for _, key_back, _ in items:
+            present = {key: backs[key]() if key in backs else plain[key] for key in order}
+            for key_back in key_backs:
                 key_back()
             if [id(key) for key in value] != [id(key) for key in present]:
                 value.clear()

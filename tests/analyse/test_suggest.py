@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lrscout import Curve, Stop, suggest
 from lrscout.analyse.smoothing import smoothing_for
 from lrscout.analyse.suggest import RULES
-from lrscout.core.errors import InvalidValueError
+from lrscout.core.errors import EmptyDataError, InvalidValueError
 from tests.problems import range_test_curve
 
 LRS = np.geomspace(1e-7, 10, 100)
@@ -99,6 +99,21 @@ def test_a_curve_that_rises_from_the_start() -> None:
 
 def test_a_curve_that_never_rises_again() -> None:
     assert "Raise max_lr" in none(range_test_curve(rises_at=1e9).losses)
+
+
+def test_noise_does_not_pass_for_the_edge_of_stability() -> None:
+    for seed in range(50):
+        assert suggest(range_test_curve(rises_at=1e9, noise=0.1, seed=seed)).lr is None
+
+
+def test_noise_without_a_trend_is_called_flat() -> None:
+    flat = [suggest(Curve(LRS, np.random.default_rng(seed).normal(2, 0.3, 100))).reason for seed in range(50)]
+    assert sum("flat" in reason for reason in flat) >= 45
+
+
+def test_no_curve_at_all() -> None:
+    with pytest.raises(EmptyDataError, match="no curve"):
+        suggest([])
 
 
 def test_a_model_that_is_trained_already() -> None:

@@ -180,6 +180,7 @@ def test_arguments_that_make_no_step() -> None:
         lrscout.from_torch(model, optimizer, nn.MSELoss(), 3)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning", "ignore:.*fork:RuntimeWarning")
 def test_a_loader_with_persistent_workers_keeps_the_users_pass() -> None:
     model, optimizer = linear()
     loader = DataLoader(TensorDataset(X, Y), batch_size=2, num_workers=1, persistent_workers=True)
@@ -235,6 +236,21 @@ def test_an_averaged_copy_comes_home_with_the_loop() -> None:
     before = [tensor.clone() for tensor in average.state_dict().values()]
     lrscout.range_test(lrscout.from_torch(model, optimizer, step_fn=step_fn, data=BATCHES))
     torch.testing.assert_close(list(average.state_dict().values()), before, rtol=0, atol=0)
+
+
+def test_modules_and_generators_that_a_step_function_reaches_come_home() -> None:
+    model, optimizer = linear()
+    teacher = nn.BatchNorm1d(3)
+    generator = torch.Generator().manual_seed(3)
+
+    def step_fn(batch):
+        noise = torch.randn(batch[0].shape, generator=generator)
+        return nn.functional.mse_loss(model(teacher(batch[0] + noise)), batch[1])
+
+    before = generator.get_state(), teacher.running_mean.clone()
+    lrscout.range_test(lrscout.from_torch(model, optimizer, step_fn=step_fn, data=BATCHES))
+    assert torch.equal(generator.get_state(), before[0])
+    assert torch.equal(teacher.running_mean, before[1])
 
 
 def test_objects_that_an_optimizer_holds_on_to_stay_the_same_objects() -> None:
