@@ -19,7 +19,7 @@ test: $(VENV)/test lint  ## Lint, run every test, build the wheel and import it 
 lint: $(VENV)/test  ## Check style and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(BENCH)/ready  ## Measure, and keep the figures in benchmarks/results/.
 	$(BENCH)/bin/python benchmarks/range_test_overhead.py
