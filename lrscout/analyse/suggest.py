@@ -136,11 +136,13 @@ def _read(curve: Curve, rule: str, smoothing: float | None) -> str | tuple[float
     lrs, losses = curve.lrs[:end], curve.losses[:end]
     if len(losses) == 0:
         return "The loss was not finite from the first step on: look at the data and the initial parameters."
-    if smoothing is None:
-        smoothing = smoothing_for(losses)
+    needed = smoothing_for(losses)
+    smoothing = needed if smoothing is None else smoothing
     level = smooth(losses, smoothing)
-    shape = smooth(losses, ROUGH) if smoothing_for(losses) else losses
-    if refusal := _refusal(lrs, losses, shape, exploded=end < len(finite) or curve.stopped is not Stop.COMPLETED):
+    shape = smooth(losses, ROUGH) if needed else losses
+    size = noise(losses)
+    exploded = end < len(finite) or curve.stopped is not Stop.COMPLETED
+    if refusal := _refusal(lrs, losses, shape, size, exploded=exploded):
         return refusal
     # The opening shows the loss before the rate matters, and its smoothing has little past yet: no rate to be found.
     skipped = end // 10
@@ -151,7 +153,6 @@ def _read(curve: Curve, rule: str, smoothing: float | None) -> str | tuple[float
     rate = apply(level)
     if rate is None:
         return _NO_PLACE
-    size = noise(losses)
     lowest = int(np.argmin(level))
     size[lowest:] = size[lowest]  # Beyond it the curve explodes, and steps of an explosion are not noise.
     fresh = np.random.default_rng(0).normal(size=(_REPLICATES, end)) * size
@@ -159,7 +160,7 @@ def _read(curve: Curve, rule: str, smoothing: float | None) -> str | tuple[float
     return rate, [replicate for replicate in replicates if replicate is not None]
 
 
-def _refusal(lrs: Rates, losses: Losses, shape: Losses, *, exploded: bool) -> str | None:
+def _refusal(lrs: Rates, losses: Losses, shape: Losses, size: Losses, *, exploded: bool) -> str | None:
     """Return why no rule can be read off this curve, or None if it falls and then rises."""
     if len(losses) < FEWEST_POINTS:
         return (
@@ -169,7 +170,7 @@ def _refusal(lrs: Rates, losses: Losses, shape: Losses, *, exploded: bool) -> st
     opening = opening_of(losses)
     lowest = int(np.argmin(shape))
     # The steps of an explosion would look like noise.
-    scatter = float(np.median(noise(losses[: max(lowest, opening) + 2] if exploded else losses)))
+    scatter = float(np.median(size[: max(lowest, opening)] if exploded else size))
     rounding = 1e-6 * float(np.abs(losses[:opening]).max())  # Single precision keeps seven digits of the loss.
     start = float(np.median(losses[: max(opening, len(losses) // 3)]))
     falls = start - shape[lowest] > _SIGNIFICANT_FALL * scatter + rounding

@@ -52,8 +52,13 @@ def restored(loop: Loop) -> Generator[Snapshot]:
     Yields:
         The snapshot of home.
 
-    >>> with restored(loop):  # doctest: +SKIP
-    ...     loop.step(1000.0)
+    >>> from lrscout.lesson.engines import numpy_engine
+    >>> from lrscout.lesson.problem import sample_problem
+    >>> engine = numpy_engine(sample_problem())
+    >>> with restored(engine.loop):
+    ...     far_away = engine.loop.step(1000.0)
+    >>> engine.position()
+    (0.0, -1.0)
     """
     home = loop.snapshot()
     interrupts = Interrupts()

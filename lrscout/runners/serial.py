@@ -38,7 +38,7 @@ def run_serially(
     """Take the runs of a plan one after another.
 
     Args:
-        loop: the loop to step; the caller brings it home.
+        loop: the loop to step, which stands at home; the caller brings it back there in the end.
         home: the snapshot that every run starts from.
         plan: the runs.
         on_step: called after each step.
@@ -47,8 +47,9 @@ def run_serially(
         A curve for each run. A run ends early when its loss, or its evaluation loss if it evaluates, diverges or
         is not finite.
     """
-    for run in plan:
-        loop.restore(home)
+    for index, run in enumerate(plan):
+        if index:
+            loop.restore(home)
         loop.reseed(run.seed)
         yield _run(loop, run, on_step)
 
