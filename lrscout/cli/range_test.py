@@ -25,7 +25,9 @@ _MINIMUM = Rule("minimum")
 def range_test(
     target: Annotated[
         str,
-        typer.Argument(help="The function that returns your loop: file.py:function or package.module:function."),
+        typer.Argument(
+            metavar="TARGET", help="The function that returns your loop: file.py:function or package.module:function."
+        ),
     ],
     min_lr: Annotated[float, typer.Option(help="The learning rate of the first step.")] = 1e-7,
     max_lr: Annotated[float, typer.Option(help="The learning rate of the last step.")] = 10.0,
