@@ -1,4 +1,4 @@
-"""Find the learning rate and the number of steps for a training run, and see why.
+"""Find the learning rate for a training run, and see why.
 
 >>> import lrscout
 >>> loop = lrscout.from_torch(model, optimizer, loss_fn, train_loader)  # doctest: +SKIP
@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lrscout.analyse.diagnose import outcome_of as outcome_of
     from lrscout.analyse.suggest import Suggestion as Suggestion
     from lrscout.analyse.suggest import suggest as suggest
     from lrscout.core.curve import Curve as Curve
@@ -43,7 +42,6 @@ _HOMES = {
     "from_jax": "loops.jax",
     "from_tensorflow": "loops.tensorflow",
     "from_torch": "loops.torch",
-    "outcome_of": "analyse.diagnose",
     "range_test": "measure.range_test",
     "restored": "core.loop",
     "suggest": "analyse.suggest",
@@ -53,9 +51,16 @@ _HOMES = {
 __all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
+_FRAMEWORKS = {"from_jax": "jax", "from_tensorflow": "tensorflow", "from_torch": "torch"}
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'lrscout' has no attribute {name!r}")
+    if name in _FRAMEWORKS:
+        from lrscout.core.imports import require
+
+        require(_FRAMEWORKS[name], extra=_FRAMEWORKS[name])
     return getattr(import_module(f"lrscout.{_HOMES[name]}"), name)
 
 

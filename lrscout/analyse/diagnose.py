@@ -20,6 +20,9 @@ about two fifths of the way: it has hardly begun to bend."""
 _NO_LONGER_GAINING = 1e-3
 """A second half that gains less than this share of the whole gain counts as standing still."""
 
+_ERROR_OF_MEDIAN = 1.25
+"""The standard error of a median of normal values, in units of that of their mean."""
+
 _ALTERNATING = 0.9
 """The share of steps that turn back. Independent noise turns back at two thirds of them."""
 
@@ -32,7 +35,7 @@ def outcome_of(losses: Float[np.ndarray, " step"]) -> Outcome:
 
     Returns:
         The outcome. Every comparison is one of differences with the curve's own noise, so that adding a constant to
-        the losses, or multiplying them by one, changes nothing.
+        the losses, or multiplying them by a positive one, changes nothing.
 
     Raises:
         EmptyDataError: there are fewer than two losses.
@@ -49,14 +52,14 @@ def outcome_of(losses: Float[np.ndarray, " step"]) -> Outcome:
     start = float(np.median(losses[:edge]))
     middle = float(np.median(losses[max(0, centre - edge // 2) : centre + edge // 2 + 1]))
     end = float(np.median(losses[-edge:]))
-    # The error of a median of `edge` noisy values, three times over. The quieter half tells the noise, since the steps
-    # of an explosion look like noise.
+    # The error of the difference of two medians of `edge` noisy values each, three times over. The quieter half tells
+    # the noise, since the steps of an explosion look like noise.
     size = min(float(np.median(noise(half))) for half in (losses[: centre + 1], losses[centre:]))
-    doubt = 3 * 1.25 * size / np.sqrt(edge)
+    doubt = 3 * _ERROR_OF_MEDIAN * size * np.sqrt(2 / edge)
 
     if end > start + doubt and end >= middle:
         return Outcome.DIVERGING
-    if _alternates(losses[centre:], gained=start - end):
+    if start - end <= doubt and _alternates(losses[centre:], gained=start - end):
         return Outcome.OSCILLATING
     if start - end <= doubt:
         return Outcome.PLATEAUED

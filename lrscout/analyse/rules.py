@@ -24,7 +24,7 @@ _SLIDE_THRESHOLD = 0.005
 
 
 def minimum(lrs: Rates, losses: Losses) -> float | None:
-    """Return a tenth of the rate at which the loss is lowest (fast.ai, Jeremy Howard; Smith 2015, arXiv 1506.01186)."""
+    """Return a tenth of the rate at which the loss is lowest (fast.ai, Jeremy Howard, on Smith's range test)."""
     return float(lrs[losses.argmin()]) / 10
 
 

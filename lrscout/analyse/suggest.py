@@ -32,7 +32,7 @@ RULES: dict[str, Callable[[Any, Any], float | None]] = {
     "valley": valley,
     "slide": slide,
 }
-"""The rules by name. `minimum` comes first: measured over 12 tasks it is the best of the four."""
+"""The rules by name, the best first (`benchmarks/suggestion_quality.py`)."""
 
 FEWEST_POINTS = 5
 _REPLICATES = 100
@@ -61,7 +61,7 @@ class Suggestion:
     Args:
         rule: the name of the rule.
         lr: the suggested learning rate, or None.
-        low: the lower end of the 80 % interval over fresh noise and repeats, or None.
+        low: the lower end of where 80 % of the rule's answers lie when the noise is drawn anew, or None.
         high: its upper end, or None.
         reason: why this rate, or why none.
     """
@@ -75,7 +75,7 @@ class Suggestion:
     def __str__(self) -> str:
         if self.lr is None:
             return f"{self.rule}: none. {self.reason}"
-        return f"{self.rule}: {self.lr:.3g} (80 % interval {self.low:.3g} to {self.high:.3g}). {self.reason}"
+        return f"{self.rule}: {self.lr:.3g} ({self.low:.3g} to {self.high:.3g} as the noise goes). {self.reason}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return lr, low, high and reason."""
@@ -91,8 +91,9 @@ def suggest(curves: Curve | Sequence[Curve], rule: str = "minimum", *, smoothing
         smoothing: the weight of the past in the smoothed loss, in [0, 1); by default as much as the noise asks for.
 
     Returns:
-        The geometric median of the repeats' rates. Its interval holds 80 % of the rates that the rule gives when every
-        loss is drawn anew with the noise measured around it, and never less than half a rung of the ladder.
+        The geometric median of the repeats' rates. Between `low` and `high` lie 80 % of the answers that the rule gives
+        when every loss is drawn anew with the noise measured around it (a parametric bootstrap), and never less than
+        half a rung of the ladder. It tells how far noise moves the answer, not how well a rate trains.
 
     Raises:
         InvalidValueError: there is no such rule, or `smoothing` is not in [0, 1).
@@ -104,33 +105,35 @@ def suggest(curves: Curve | Sequence[Curve], rule: str = "minimum", *, smoothing
     curves = [curves] if isinstance(curves, Curve) else list(curves)
     if not curves:
         raise EmptyDataError("There is no curve to read a learning rate off.")
-    rates: list[float] = []
-    replicates: list[float] = []
-    refusals: list[str] = []
-    for curve in curves:
-        found = _read(curve, rule, smoothing)
-        if isinstance(found, str):
-            refusals.append(found)
-        else:
-            rates.append(found[0])
-            replicates.extend(found[1])
+    readings = [_read(curve, rule, smoothing, stream=index) for index, curve in enumerate(curves)]
+    found = [reading for reading in readings if not isinstance(reading, str)]
+    refusals = [reading for reading in readings if isinstance(reading, str)]
     if len(refusals) * 2 >= len(curves):
         return Suggestion(rule, None, None, None, refusals[0])
-    lr = float(np.exp(np.median(np.log(rates))))
-    half_rung = np.sqrt(_rung(curves[0].lrs, lr))
-    low, high = np.quantile([*replicates, *rates], _QUANTILES)
-    of_repeats = f"; the median of {len(rates)} repeats" if len(curves) > 1 else ""
+    lr = float(np.exp(np.median([np.log(rate) for rate, _ in found])))
+    # The spread is that of the number given: of the median over the repeats, each with noise of its own.
+    redrawn = np.nanmedian([np.log(replicates) for _, replicates in found], axis=0)
+    low, high = np.exp(np.nanquantile(redrawn, _QUANTILES))
+    half_rung = np.sqrt(_rung(curves[0].lrs, 10 * lr if rule == "minimum" else lr))
     return Suggestion(
         rule,
         lr,
         float(min(low, lr / half_rung)),
         float(max(high, lr * half_rung)),
-        f"{_REASONS[rule]}{of_repeats}.",
+        f"{_REASONS[rule]}{_of_repeats(curves)}.",
     )
 
 
-def _read(curve: Curve, rule: str, smoothing: float | None) -> str | tuple[float, list[float]]:
-    """Return one curve's rate with those of its replicates, or why it has none."""
+def _of_repeats(curves: Sequence[Curve]) -> str:
+    if len(curves) == 1:
+        return ""
+    if all(np.array_equal(curve.losses, curves[0].losses) for curve in curves):
+        return f"; the {len(curves)} repeats were identical, since the order of this data does not follow the seed"
+    return f"; the median of {len(curves)} repeats"
+
+
+def _read(curve: Curve, rule: str, smoothing: float | None, *, stream: int) -> str | tuple[float, Rates]:
+    """Return one curve's rate with those of its replicates (NaN for none), or why it has none."""
     finite = np.isfinite(curve.losses)
     end = len(finite) if finite.all() else int(np.argmin(finite))
     lrs, losses = curve.lrs[:end], curve.losses[:end]
@@ -155,9 +158,9 @@ def _read(curve: Curve, rule: str, smoothing: float | None) -> str | tuple[float
         return _NO_PLACE
     lowest = int(np.argmin(level))
     size[lowest:] = size[lowest]  # Beyond it the curve explodes, and steps of an explosion are not noise.
-    fresh = np.random.default_rng(0).normal(size=(_REPLICATES, end)) * size
-    replicates = [apply(replicate) for replicate in smooth(losses + fresh, smoothing)]
-    return rate, [replicate for replicate in replicates if replicate is not None]
+    fresh = np.random.default_rng(stream).normal(size=(_REPLICATES, end)) * size
+    redrawn = [apply(replicate) for replicate in smooth(losses + fresh, smoothing)]
+    return rate, np.array([np.nan if replicate is None else replicate for replicate in redrawn])
 
 
 def _refusal(lrs: Rates, losses: Losses, shape: Losses, size: Losses, *, exploded: bool) -> str | None:

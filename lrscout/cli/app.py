@@ -11,7 +11,7 @@ from lrscout.cli.lesson import lesson
 from lrscout.cli.range_test import range_test
 
 main = typer.Typer(
-    help="Find the learning rate and the number of steps for a training run, and see why.",
+    help="Find the learning rate for a training run, and see why.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -32,4 +32,4 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Find the learning rate and the number of steps for a training run, and see why."""
+    """Find the learning rate for a training run, and see why."""

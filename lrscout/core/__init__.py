@@ -1,1 +1,1 @@
-"""The ground floor: errors, curves, schedules, and what a loop is. Imports NumPy and nothing else."""
+"""The ground floor: errors, curves, schedules, what a loop is, and what every result can do."""

@@ -9,18 +9,21 @@ from typing import Any
 
 
 class Interrupts:
-    """Lets the first Ctrl-C through and keeps every later one back until `release`.
+    """Lets Ctrl-C through until one of them raises, and keeps every later one back until `release`.
 
-    Between `__init__` and `hold`, an interrupt reaches the handler that was there before, which usually raises
-    `KeyboardInterrupt`; from then on, or from `hold` on, interrupts are remembered. So code that runs after the
-    first one, such as a restore, is never cut short. Outside the main thread Python delivers no signals and this
-    does nothing; a handler that Python cannot call (`SIG_IGN`, `SIG_DFL`) is left alone.
+    Between `install` and `hold`, an interrupt reaches the handler that was there before. Once that has raised, as it
+    usually does (`KeyboardInterrupt`), or from `hold` on, interrupts are remembered. So code that runs afterwards, such
+    as a restore, is never cut short. Outside the main thread Python delivers no signals and this does nothing; a
+    handler that Python cannot call (`SIG_IGN`, `SIG_DFL`) is left alone.
     """
 
     def __init__(self) -> None:
         self._held = False
         self._pending: tuple[int, FrameType | None] | None = None
         self._previous: Any = None
+
+    def install(self) -> None:
+        """Begin to watch for interrupts."""
         if threading.current_thread() is threading.main_thread():
             previous = signal.getsignal(signal.SIGINT)
             if callable(previous):
@@ -41,6 +44,9 @@ class Interrupts:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._held:
             self._pending = (number, frame)
-        else:
-            self._held = True
+            return
+        try:
             self._previous(number, frame)
+        except BaseException:
+            self._held = True
+            raise

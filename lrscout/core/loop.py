@@ -64,6 +64,7 @@ def restored(loop: Loop) -> Generator[Snapshot]:
     interrupts = Interrupts()
     # Two nested blocks: an interrupt that arrives while the inner one closes still finds the outer one open.
     try:
+        interrupts.install()
         try:
             yield home
         finally:

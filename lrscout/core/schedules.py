@@ -59,7 +59,7 @@ def warmup(share: float, then: Schedule) -> Schedule:
 
 
 def warmup_stable_decay(warmup_share: float = 0.05, decay_share: float = 0.2) -> Schedule:
-    """A straight rise, a plateau, and a straight fall to zero (Hu et al. 2024, arXiv 2404.06395).
+    """A straight rise, a plateau, and a straight fall to zero (after Hu et al. 2024, arXiv 2404.06395).
 
     Args:
         warmup_share: the share of the steps spent rising.
@@ -81,7 +81,7 @@ def warmup_stable_decay(warmup_share: float = 0.05, decay_share: float = 0.2) ->
 
 
 def one_cycle(rise_share: float = 0.25, start: float = 1 / 25, end: float = 1e-5) -> Schedule:
-    """Half a cosine up to the peak and half a cosine down (Smith and Topin 2018, arXiv 1708.07120).
+    """Half a cosine up to the peak and half a cosine down: fastai's form of Smith and Topin 2018 (arXiv 1708.07120).
 
     Args:
         rise_share: the share of the steps spent rising.
@@ -108,12 +108,19 @@ def exponential_ramp(start: float) -> Schedule:
     Args:
         start: the factor at the first step, in (0, 1].
     """
-    return lambda step, total: np.exp(np.log(start) * (1 - np.asarray(step, float) / (total - 1)))
+    _check_start(start)
+    return lambda step, total: np.exp(np.log(start) * (1 - np.asarray(step, float) / max(total - 1, 1)))
 
 
 def linear_ramp(start: float) -> Schedule:
     """An even difference from each step to the next, from `start` at the first step to 1 at the last."""
-    return lambda step, total: start + (1 - start) * np.asarray(step, float) / (total - 1)
+    _check_start(start)
+    return lambda step, total: start + (1 - start) * np.asarray(step, float) / max(total - 1, 1)
+
+
+def _check_start(start: float) -> None:
+    if not 0 < start <= 1:
+        raise InvalidValueError(f"start must be in (0, 1], but it is {start!r}.")
 
 
 def _ease(progress: Float[np.ndarray, " *step"]) -> Float[np.ndarray, " *step"]:

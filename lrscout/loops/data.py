@@ -61,9 +61,10 @@ class Data:
     def peek(self) -> Any:
         """Return the next training batch and leave everything as if it had not been drawn."""
         here = self.place()
-        batch = self._stream.draw()
-        self.return_to(here)
-        return batch
+        try:
+            return self._stream.draw()
+        finally:
+            self.return_to(here)
 
     def place(self) -> Place:
         """Return a mark of the position in the data and a copy of the generators' states."""
@@ -122,8 +123,8 @@ class ArrayBatches:
 
     Args:
         arrays: arrays of equal length along their first axis, as a tuple or a dictionary.
-        batch_size: examples in a batch. The examples left over at the end of a pass wait for the next one, so that
-            every batch has the same shape. None makes the whole data one batch.
+        batch_size: examples in a batch. A pass leaves out the examples that do not fill a batch, other ones each
+            time, so that every batch has the same shape. None makes the whole data one batch.
         seed: the seed of the order.
     """
 
@@ -160,7 +161,10 @@ def as_batches(data: Any, batch_size: int | None) -> Iterable[Any]:
     if _is_arrays(data):
         return ArrayBatches(data, batch_size)
     if batch_size is not None:
-        raise InvalidValueError("batch_size is for arrays; this data comes in batches already.")
+        raise InvalidValueError(
+            "batch_size is for arrays in a tuple or a dictionary, such as (inputs, targets); "
+            f"a {type(data).__name__} is taken as batches already."
+        )
     return data
 
 
@@ -175,7 +179,7 @@ def batch_size_of(batch: Any) -> int:
 
 
 def _is_arrays(data: Any) -> bool:
-    return isinstance(data, (tuple, dict)) and all(hasattr(leaf, "shape") for leaf in _leaves(data))
+    return isinstance(data, (tuple, dict)) and bool(data) and all(hasattr(leaf, "shape") for leaf in _leaves(data))
 
 
 def _leaves(arrays: Any) -> list[Any]:

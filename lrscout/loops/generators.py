@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+_LONGEST_CONTAINER = 100
+
 
 @dataclass(frozen=True)
 class Generator:
@@ -79,26 +81,30 @@ def as_generator(value: object) -> Generator | None:
 def find_generators(
     roots: Iterable[object], recognise: Callable[[object], Generator | None] = as_generator, depth: int = 4
 ) -> list[Generator]:
-    """Return the generators that objects hold as attributes, such as a sampler's own.
+    """Return the generators that objects hold, such as a sampler's own.
 
     Args:
         roots: the objects to search, such as a data loader.
         recognise: turns a generator object into a `Generator` and anything else into None.
-        depth: how many attributes deep to look.
+        depth: how many attributes or containers deep to look; long containers are data and not looked into.
     """
     found: list[Generator] = []
     seen: set[int] = set()
-
-    def visit(value: object, remaining: int) -> None:
-        if id(value) in seen:
-            return
-        seen.add(id(value))
-        if generator := recognise(value):
-            found.append(generator)
-        elif remaining and hasattr(value, "__dict__") and not isinstance(value, (type, ModuleType)):
-            for attribute in list(vars(value).values()):
-                visit(attribute, remaining - 1)
-
-    for root in roots:
-        visit(root, depth)
+    level: list[object] = list(roots)
+    # Level by level, so that an object is reached on its shortest way.
+    for _ in range(depth + 1):
+        new = [value for value in level if id(value) not in seen]
+        seen.update(map(id, new))
+        generators = {id(value): recognise(value) for value in new}
+        found.extend(generator for generator in generators.values() if generator)
+        level = [part for value in new if not generators[id(value)] for part in _parts(value)]
     return found
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, (list, tuple, dict)):
+        items: list[Any] = list(value.values() if isinstance(value, dict) else value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return items if len(items) <= _LONGEST_CONTAINER else []
+    if isinstance(value, (type, ModuleType)):
+        return []
+    return list(getattr(value, "__dict__", {}).values())

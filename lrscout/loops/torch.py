@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ def from_torch(
     *,
     step_fn: Callable[[Any], torch.Tensor] | None = None,
     eval_data: Iterable[Any] | None = None,
+    eval_fn: Callable[[Any], torch.Tensor] | None = None,
     scaler: torch.amp.GradScaler | None = None,
     stateful: Iterable[object] = (),
 ) -> TorchLoop:
@@ -46,7 +48,8 @@ def from_torch(
             scouting comes again through the loop, but a loop of your own could not see it any more.
         step_fn: instead of `loss_fn`: takes a batch of any structure and returns its loss, still attached to the
             graph. Backward pass and update are done here.
-        eval_data: what `evaluate` uses: an iterable of batches; by default four training batches.
+        eval_data: batches for `evaluate`; by default four training batches. Of an iterator, the first 64 are kept.
+        eval_fn: the loss in evaluation mode, a function of a batch; by default the same as in the step.
         scaler: the gradient scaler, if the step uses one.
         stateful: further objects whose state a step changes, such as an averaged copy of the model.
 
@@ -68,9 +71,10 @@ def from_torch(
     if data is None:
         raise UnsupportedLoopError("Give data: a DataLoader or another iterable of batches.")
     loss_of = step_fn if step_fn is not None else _Supervised(model, loss_fn)  # pyright: ignore[reportArgumentType]
-    used = _used_by(loss_fn or step_fn)
-    # A method may change any attribute of its object; of what a function reaches by name, modules are known to change.
-    owners = used if inspect.ismethod(loss_fn or step_fn) else [thing for thing in used if isinstance(thing, nn.Module)]
+    used = [thing for function in (loss_fn, step_fn, eval_fn) if function for thing in _used_by(function)]
+    # Of the things that a function reaches by name, only modules are known to change.
+    owners = [thing.itself for thing in used if isinstance(thing, _Owner)]
+    owners += [thing for thing in used if isinstance(thing, nn.Module)]
     roots = [model, optimizer, *owners, *([scaler] if scaler is not None else []), *stateful]
     modules = _modules_of(roots)
     _check(modules, optimizer)
@@ -81,7 +85,8 @@ def from_torch(
             *find_generators([data, eval_data, *used, *modules], as_torch_generator),
         ]
     )
-    return TorchLoop(roots, modules, optimizer, loss_of, Data(_apart(data), eval_data, generators), scaler)
+    batches = Data(_apart(data), eval_data, generators)
+    return TorchLoop(roots, modules, optimizer, loss_of, eval_fn or loss_of, batches, scaler)
 
 
 @dataclass(frozen=True)
@@ -99,12 +104,14 @@ class TorchLoop:
         modules: list[nn.Module],
         optimizer: Optimizer,
         loss_of: Callable[[Any], torch.Tensor],
+        eval_loss_of: Callable[[Any], torch.Tensor],
         data: Data,
         scaler: torch.amp.GradScaler | None,
     ) -> None:
         self._roots = roots
         self._optimizer = optimizer
         self._loss_of = loss_of
+        self._eval_loss_of = eval_loss_of
         self._data = data
         self._scaler = scaler
         self._modules = modules
@@ -117,7 +124,7 @@ class TorchLoop:
 
     def step(self, lr: float) -> float:
         self._set_lr(lr)
-        loss = self._loss(self._data.draw())
+        loss = self._loss(self._loss_of, self._data.draw())
         if not loss.requires_grad:
             raise UnsupportedLoopError("The loss does not depend on any parameter that requires a gradient.")
         self._optimizer.zero_grad()
@@ -131,23 +138,25 @@ class TorchLoop:
         return loss.item()
 
     def evaluate(self) -> float:
-        modes = [module.training for module in self._modules]
+        # The loss function may change things even in evaluation mode, such as an average that it keeps.
+        before = Memory(root for root in self._roots if root is not self._optimizer)
         try:
             for module in self._modules:
                 module.training = False
             with torch.no_grad():
-                return self._data.mean_over_evaluation(lambda batch: self._loss(batch).item())
+                return self._data.mean_over_evaluation(lambda batch: self._loss(self._eval_loss_of, batch).item())
         finally:
-            for module, mode in zip(self._modules, modes, strict=True):
-                module.training = mode
+            before.bring_back()
 
     def snapshot(self) -> Snapshot:
         return _Snapshot(Memory(self._roots), self._data.place())
 
     def restore(self, snapshot: Snapshot) -> None:
         assert isinstance(snapshot, _Snapshot)
-        snapshot.memory.bring_back()
-        self._data.return_to(snapshot.place)
+        try:
+            snapshot.memory.bring_back()
+        finally:
+            self._data.return_to(snapshot.place)
 
     def reseed(self, seed: int) -> None:
         self._data.reseed(seed)
@@ -159,8 +168,8 @@ class TorchLoop:
             else:
                 group["lr"] = lr * share
 
-    def _loss(self, batch: Any) -> torch.Tensor:
-        loss: Any = self._loss_of(_moved(batch, self._device))
+    def _loss(self, loss_of: Callable[[Any], torch.Tensor], batch: Any) -> torch.Tensor:
+        loss: Any = loss_of(_moved(batch, self._device))
         if not isinstance(loss, torch.Tensor):
             raise LossError(f"The loss must be a tensor with one number, but it is a {type(loss).__name__}.")
         if loss.numel() != 1:
@@ -188,14 +197,24 @@ class _Supervised:
         return self._loss_fn(self._model(inputs), targets)
 
 
-def _used_by(function: object) -> list[object]:
-    """Return the objects that a loss function uses: its `self`, and what it reaches by name."""
-    if (owner := getattr(function, "__self__", None)) is not None:
-        return [owner]
+def _used_by(function: Any) -> list[object]:
+    """Return the objects that a loss function uses: its object, or what it is bound to or reaches by name."""
+    if isinstance(function, functools.partial):
+        bound = [*function.args, *function.keywords.values()]  # pyright: ignore[reportUnknownMemberType]
+        return [*bound, *_used_by(function.func)]  # pyright: ignore[reportUnknownMemberType]
+    if inspect.ismethod(function):
+        return [_Owner(function.__self__)]
     if inspect.isfunction(function):
         names = inspect.getclosurevars(function)
         return [*names.nonlocals.values(), *names.globals.values()]
-    return [function]
+    return [_Owner(function)]
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """An object whose method is the step: any of its attributes may change."""
+
+    itself: object
 
 
 def _modules_of(roots: Iterable[object]) -> list[nn.Module]:

@@ -32,16 +32,25 @@ class Memory:
 
     def __init__(self, roots: Iterable[object]) -> None:
         self._known: dict[int, _Back] = {}
+        self._done: set[int] = set()
         self._keep: list[object] = []
         self._backs = [self._remember_attributes(root) for root in roots]
 
     def bring_back(self) -> None:
-        """Make every object what it was; this may be done as often as wanted."""
-        # One object may be reached along many ways: bring each back once.
-        self._done: dict[int, Any] = {}
+        """Make every object what it was; this may be done as often as wanted.
+
+        Raises:
+            Exception: whatever kept an object from being brought back; all the others are back nevertheless.
+        """
+        self._done = set()  # One object may be reached along many ways: bring each back once.
+        failures: list[Exception] = []
         for back in self._backs:
-            back()
-        self._done = {}
+            try:
+                back()
+            except Exception as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     def _remember(self, value: Any) -> _Back:
         match value:
@@ -60,10 +69,8 @@ class Memory:
             case np.ndarray():
                 return self._once(value, self._remember_array)
             case _:
-                if generator := as_torch_generator(value):
-                    state = generator.save()
-                    return lambda: (generator.load(state), value)[1]
-                return lambda: value
+                generator = as_torch_generator(value)
+                return self._remember_generator(value, generator) if generator else lambda: value
 
     def _once(self, value: Any, remember: Callable[[Any], _Back]) -> _Back:
         key = id(value)
@@ -75,7 +82,7 @@ class Memory:
 
             def once() -> Any:
                 if key not in self._done:
-                    self._done[key] = value
+                    self._done.add(key)
                     back()
                 return value
 
@@ -88,6 +95,15 @@ class Memory:
         attributes = getattr(value, "__dict__", None)
         return self._remember_dict(attributes) if attributes is not None else lambda: value
 
+    def _remember_generator(self, value: object, generator: Generator) -> _Back:
+        state = generator.save()
+
+        def back() -> object:
+            generator.load(state)
+            return value
+
+        return back
+
     def _remember_tensor(self, tensor: torch.Tensor) -> _Back:
         copy = tensor.detach().clone()
         requires_grad = tensor.requires_grad
@@ -95,12 +111,13 @@ class Memory:
         grad = self._remember(tensor.grad) if tensor.is_leaf else None
 
         def back() -> torch.Tensor:
-            with torch.no_grad():
+            # Outside inference mode, a tensor that was made in it must not be written to.
+            with torch.inference_mode() if tensor.is_inference() else torch.no_grad():
                 if in_place and tensor.shape == copy.shape:
                     tensor.copy_(copy)
                 else:
                     tensor.data = copy.clone()
-            if tensor.is_leaf:
+            if tensor.is_leaf and not tensor.is_inference():
                 tensor.requires_grad_(requires_grad)
                 tensor.grad = grad() if grad is not None else None
             return tensor
@@ -151,6 +168,8 @@ class Memory:
         return back
 
     def _remember_array(self, value: np.ndarray) -> _Back:
+        if not value.flags.writeable:
+            return lambda: value
         copy = value.copy()
 
         def back() -> np.ndarray:

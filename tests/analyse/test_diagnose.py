@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrscout import Outcome, outcome_of
+from lrscout import Outcome
+from lrscout.analyse.diagnose import outcome_of
 from lrscout.core.errors import EmptyDataError
 from tests.problems import quadratic_loop
 

@@ -100,7 +100,7 @@ def test_the_batches_of_arrays_cover_them() -> None:
         ((X, Y[:3]), None, "equally long"),
         ((X, Y), 17, "between 1 and 16, but it is 17"),
         ((X, Y), 0, "between 1 and 16"),
-        ([(X, Y)], 4, "comes in batches already"),
+        ([(X, Y)], 4, "taken as batches already"),
     ],
 )
 def test_data_that_do_not_fit_together(data, batch_size, sentence: str) -> None:
