@@ -18,7 +18,7 @@ def step(lr):
     loss = position[0] ** 2
     position[0] -= 2 * lr * position[0]
     return loss
-loop = lrscout.from_functions(step, position.copy, lambda copy: position.__setitem__(0, copy[0]))
+loop = lrscout.from_functions(step, position.copy, lambda copy: position.__setitem__(0, copy[0]), lr=0.1)
 assert lrscout.range_test(loop).lr and position == [1.0]
 assert (pathlib.Path(lrscout.__file__).parent / "py.typed").exists()
 """

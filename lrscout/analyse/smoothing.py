@@ -14,6 +14,7 @@ ROUGH = 0.9
 
 _TOLERATED_NOISE = 0.02
 _MOST_SMOOTHING = 0.95
+_SPIKE = 10.0
 _NOISE_WINDOW = 9
 _MEDIAN_OF_ABSOLUTE_NORMAL = 0.6745
 
@@ -44,11 +45,30 @@ def smooth(losses: Float[np.ndarray, "*curve step"], smoothing: float) -> Float[
     return np.stack(smoothed, axis=-1) if smoothed else np.zeros(losses.shape)
 
 
+def without_spikes(losses: Float[np.ndarray, " step"]) -> Float[np.ndarray, " step"]:
+    """Return the losses with single spikes replaced by the higher of their neighbours.
+
+    One bad batch would otherwise hide everything after it. An explosion stays: its steps have a higher neighbour.
+
+    Args:
+        losses: finite losses.
+    """
+    if len(losses) < 3:
+        return losses
+    neighbours = np.maximum(losses[:-2], losses[2:])
+    middle = losses[1:-1]
+    cleaned = losses.copy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        cleaned[1:-1] = np.where(middle - neighbours > _SPIKE * noise(losses)[1:-1], neighbours, middle)
+    return cleaned
+
+
 def smoothing_for(losses: Float[np.ndarray, " step"]) -> float:
     """Return the least smoothing that brings the noise of a range test's losses down to 2 % of their fall.
 
     Smoothing with weight `s` leaves `sqrt((1 - s) / (1 + s))` of the noise and lags `s / (1 - s)` steps behind. So a
-    curve without noise, as from full batches, is left as it is, and a noisy one lags no more than its noise asks for.
+    curve without noise, as from full batches, is left as it is, and a noisy one lags no more than its noise asks for:
+    at most 19 steps, since the weight never exceeds 0.95, which leaves a sixth of the noise.
     The mean looks back only: a centred window would let the explosion leak into the losses before it.
 
     Args:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrscout.analyse.rules import minimum, slide, steepest, valley
-from lrscout.analyse.smoothing import ROUGH, noise, opening_of, smooth, smoothing_for
+from lrscout.analyse.smoothing import ROUGH, noise, opening_of, smooth, smoothing_for, without_spikes
 from lrscout.core.checks import check_choice, check_share
 from lrscout.core.curve import Curve, Stop
 from lrscout.core.errors import EmptyDataError
@@ -41,6 +41,9 @@ _SIGNIFICANT_FALL = 1.25
 """How many standard deviations of one loss the smoothed curve must fall below its first third to count as fallen.
 Simulated on pure noise, such a fall comes up less than once in a hundred curves of 100 points, and three times in a
 hundred of 20."""
+
+_STEEP_FALL = 2.0
+"""The same below its opening, which has fewer points, for a curve that falls within its first third."""
 
 _SIGNIFICANT_RISE = 2.0
 """The same for its rise afterwards, which noise alone lifts more easily. An explosion is far higher."""
@@ -112,8 +115,9 @@ def suggest(curves: Curve | Sequence[Curve], rule: str = "minimum", *, smoothing
         return Suggestion(rule, None, None, None, refusals[0])
     lr = float(np.exp(np.median([np.log(rate) for rate, _ in found])))
     # The spread is that of the number given: of the median over the repeats, each with noise of its own.
-    redrawn = np.nanmedian([np.log(replicates) for _, replicates in found], axis=0)
-    low, high = np.exp(np.nanquantile(redrawn, _QUANTILES))
+    redrawn = np.log([replicates for _, replicates in found])
+    redrawn = np.nanmedian(redrawn[:, np.isfinite(redrawn).any(axis=0)], axis=0)
+    low, high = np.exp(np.quantile([*redrawn, np.log(lr)], _QUANTILES))
     half_rung = np.sqrt(_rung(curves[0].lrs, 10 * lr if rule == "minimum" else lr))
     return Suggestion(
         rule,
@@ -136,7 +140,7 @@ def _read(curve: Curve, rule: str, smoothing: float | None, *, stream: int) -> s
     """Return one curve's rate with those of its replicates (NaN for none), or why it has none."""
     finite = np.isfinite(curve.losses)
     end = len(finite) if finite.all() else int(np.argmin(finite))
-    lrs, losses = curve.lrs[:end], curve.losses[:end]
+    lrs, losses = curve.lrs[:end], without_spikes(curve.losses[:end])
     if len(losses) == 0:
         return "The loss was not finite from the first step on: look at the data and the initial parameters."
     needed = smoothing_for(losses)
@@ -144,11 +148,10 @@ def _read(curve: Curve, rule: str, smoothing: float | None, *, stream: int) -> s
     level = smooth(losses, smoothing)
     shape = smooth(losses, ROUGH) if needed else losses
     size = noise(losses)
-    exploded = end < len(finite) or curve.stopped is not Stop.COMPLETED
-    if refusal := _refusal(lrs, losses, shape, size, exploded=exploded):
+    if refusal := _refusal(lrs, losses, shape, size, curve.stopped if end == len(finite) else Stop.NON_FINITE):
         return refusal
-    # The opening shows the loss before the rate matters, and its smoothing has little past yet: no rate to be found.
-    skipped = end // 10
+    # On an exponential ladder the opening shows the loss before the rate matters: no rate is to be found there.
+    skipped = end // 10 if _is_exponential(lrs) else 0
 
     def apply(level: Losses) -> float | None:
         return RULES[rule](lrs[skipped:], level[skipped:])
@@ -163,35 +166,45 @@ def _read(curve: Curve, rule: str, smoothing: float | None, *, stream: int) -> s
     return rate, np.array([np.nan if replicate is None else replicate for replicate in redrawn])
 
 
-def _refusal(lrs: Rates, losses: Losses, shape: Losses, size: Losses, *, exploded: bool) -> str | None:
+def _refusal(lrs: Rates, losses: Losses, shape: Losses, size: Losses, stopped: Stop) -> str | None:
     """Return why no rule can be read off this curve, or None if it falls and then rises."""
     if len(losses) < FEWEST_POINTS:
         return (
-            f"Only {len(losses)} losses were finite before the run ended at lr {lrs[-1]:.3g}; "
+            f"The number of finite losses before the run ended at lr {lrs[-1]:.3g} is {len(losses)}; "
             f"a curve takes {FEWEST_POINTS}. Lower min_lr, or raise steps."
         )
-    opening = opening_of(losses)
+    opening = opening_of(losses) if _is_exponential(lrs) else 1
     lowest = int(np.argmin(shape))
+    ended_early = stopped is not Stop.COMPLETED
     # The steps of an explosion would look like noise.
-    scatter = float(np.median(size[: max(lowest, opening)] if exploded else size))
+    scatter = float(np.median(size[: max(lowest, opening)] if ended_early else size))
     rounding = 1e-6 * float(np.abs(losses[:opening]).max())  # Single precision keeps seven digits of the loss.
-    start = float(np.median(losses[: max(opening, len(losses) // 3)]))
-    falls = start - shape[lowest] > _SIGNIFICANT_FALL * scatter + rounding
-    above = float(np.max(shape[lowest:])) - (shape[lowest] if falls else start)
-    rises = exploded or above > _SIGNIFICANT_RISE * scatter + rounding
+    first, third = float(np.median(losses[:opening])), float(np.median(losses[: max(opening, len(losses) // 3)]))
+    falls = (
+        third - shape[lowest] > _SIGNIFICANT_FALL * scatter + rounding
+        or first - shape[lowest] > _STEEP_FALL * scatter + rounding
+    )
+    base = shape[lowest] if falls else third
+    above = max(float(np.max(shape[lowest:])), _late_height(losses)) - base
+    rises = above > _SIGNIFICANT_RISE * scatter + rounding
+    if stopped is Stop.NON_FINITE and not rises:
+        return (
+            f"The loss was no longer finite beyond lr {lrs[-1]:.3g} and had not risen before, so this is more likely a "
+            "bad batch or an overflow than the edge of stability. Look at the data, or repeat with another seed."
+        )
     if falls and lowest >= opening:
-        if rises:
+        if rises or ended_early:
             return None
         return (
             f"The loss was still falling at the largest rate, {lrs[-1]:.3g}, and never rose again, "
             "so the edge of stability was not reached. Raise max_lr."
         )
-    if not rises:
+    if not rises and not ended_early:
         return (
             f"The loss was flat from lr {lrs[0]:.3g} to {lrs[-1]:.3g}: it moved by no more than its noise. "
             "Raise max_lr, or check that the step updates the parameters."
         )
-    held = int(np.flatnonzero(shape <= np.median(losses[:opening]) + _SIGNIFICANT_FALL * scatter + rounding)[-1])
+    held = int(np.flatnonzero(shape <= first + _SIGNIFICANT_FALL * scatter + rounding)[-1])
     if held < opening:
         return (
             f"The loss rose from the start, at lr {lrs[0]:.3g}. Lower min_lr; if it still rises, the model may "
@@ -202,6 +215,18 @@ def _refusal(lrs: Rates, losses: Losses, shape: Losses, size: Losses, *, explode
         f"trained already. To fine-tune one, stay below {lrs[held] / 10:.2g}; otherwise try larger batches, or the "
         "evaluation loss."
     )
+
+
+def _late_height(losses: Losses) -> float:
+    """Return the height over which three losses in a row rise after the lowest three, too late for a smoothed curve."""
+    threes = np.lib.stride_tricks.sliding_window_view(losses, 3)
+    return float(np.max(threes.min(axis=1)[int(np.argmin(threes.max(axis=1))) :]))
+
+
+def _is_exponential(lrs: Rates) -> bool:
+    """Whether the rates rise by an even ratio."""
+    ratios = lrs[1:] / lrs[:-1]
+    return bool(np.allclose(ratios, ratios[0], rtol=1e-3))
 
 
 def _rung(lrs: Rates, lr: float) -> float:

@@ -26,11 +26,13 @@ def one_sentence() -> Generator[None]:
     except LrscoutError as error:
         fail(_with_notes(error, str(error)))
     except KeyboardInterrupt:
-        fail("Interrupted. The loop is back where it was.")
+        fail("Interrupted. Nothing was changed.")
+    except SystemExit as error:
+        fail(f"The code of TARGET ended the program: sys.exit({error.code!r}).")
     except OSError as error:
         fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
     except Exception as error:
-        fail(_with_notes(error, f"{type(error).__name__}: {error} ({_where(error)})."))
+        fail(_with_notes(error, f"{type(error).__name__}: {_in_one_line(error)} ({_where(error)})."))
 
 
 def fail(sentence: str, code: int = FAILED) -> None:
@@ -52,7 +54,17 @@ def make_folder(folder: Path) -> None:
 
 
 def _with_notes(error: BaseException, sentence: str) -> str:
-    return " ".join([sentence, *getattr(error, "__notes__", [])])
+    # A runner's note says at which step it was; other libraries add notes of many lines.
+    notes = [note for note in getattr(error, "__notes__", []) if note.startswith("The loop raised this")]
+    return " ".join([sentence, *notes])
+
+
+def _in_one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return "no message"
+    # TensorFlow tells the way through the user's code first and the error last.
+    return lines[-1] if lines[0] == "in user code:" else lines[0]
 
 
 def _where(error: BaseException) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -44,41 +46,43 @@ def range_test(
     with one_sentence():
         if out is not None:
             make_folder(out)
-        test = run_range_test(
-            load_loop(target),
-            min_lr=min_lr,
-            max_lr=max_lr,
-            steps=steps,
-            ladder=ladder,
-            repeats=repeats,
-            loss=loss,
-            rule=rule,
-            seed=seed,
-        )
-        if out is not None:
-            _save(test, out)
+        with redirect_stdout(sys.stderr):  # What the user's code prints is not our answer.
+            test = run_range_test(
+                load_loop(target),
+                min_lr=min_lr,
+                max_lr=max_lr,
+                steps=steps,
+                ladder=ladder,
+                repeats=repeats,
+                loss=loss,
+                rule=rule,
+                seed=seed,
+            )
         if json:
             typer.echo(test.to_json())
         elif test.lr is not None:
-            _print(test, out)
+            _print(test)
+        if out is not None:
+            _save(test, out, silent=json)
         if test.lr is None:
             fail(str(test))
 
 
-def _print(test: RangeTest, out: Path | None) -> None:
+def _print(test: RangeTest) -> None:
     console = Console(highlight=False)
     table = Table("rule", "lr", "from", "to", "why", box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name, suggestion in test.suggestions.items():
         rates = (suggestion.lr, suggestion.low, suggestion.high)
         table.add_row(name, *("-" if rate is None else f"{rate:.2g}" for rate in rates), suggestion.reason)
     console.print(table)
-    if out is not None:
-        console.print(f"\nThe picture is {out / 'range_test.png'}, the figures are {out / 'range_test.json'}.")
     console.print(f"\n{test}", soft_wrap=True)
 
 
-def _save(test: RangeTest, folder: Path) -> None:
+def _save(test: RangeTest, folder: Path, *, silent: bool) -> None:
     from lrscout.pictures import save
 
-    save(test, folder / "range_test.png")
-    (folder / "range_test.json").write_text(test.to_json() + "\n", encoding="utf-8")
+    picture, figures = folder / "range_test.png", folder / "range_test.json"
+    save(test, picture)
+    figures.write_text(test.to_json() + "\n", encoding="utf-8")
+    if not silent:
+        typer.echo(f"The picture is {picture}, the figures are {figures}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -28,12 +29,23 @@ def load_loop(target: str) -> Loop:
     place, _, name = target.rpartition(":")
     if not place or not name:
         raise TargetError(f"TARGET must be {_FORM}, but it is {target!r}.")
-    module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    # A script that reads the command line at its top must not read ours.
+    arguments, sys.argv = sys.argv, [place]
+    try:
+        module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    finally:
+        sys.argv = arguments
     if not hasattr(module, name):
         raise TargetError(f"TARGET names {name!r}, but {place} has nothing of that name.")
     function: Any = getattr(module, name)
     if not callable(function):
         raise TargetError(f"TARGET must name a function, but {target} is a {type(function).__name__}.")
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise TargetError(f"TARGET must name a function that needs no arguments, but {target}: {error}.") from None
+    except ValueError:
+        pass  # Some builtins have no signature; calling tells.
     loop = function()
     if not isinstance(loop, Loop):
         raise TargetError(
@@ -62,6 +74,8 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _load_module(name: str) -> ModuleType:
+    if name.startswith("."):
+        raise TargetError(f"TARGET must be {_FORM}, but the module {name} is a relative one.")
     sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(name)

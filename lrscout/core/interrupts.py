@@ -9,12 +9,10 @@ from typing import Any
 
 
 class Interrupts:
-    """Lets Ctrl-C through until one of them raises, and keeps every later one back until `release`.
+    """Lets Ctrl-C through until `hold`, and keeps it back from then until `release`.
 
-    Between `install` and `hold`, an interrupt reaches the handler that was there before. Once that has raised, as it
-    usually does (`KeyboardInterrupt`), or from `hold` on, interrupts are remembered. So code that runs afterwards, such
-    as a restore, is never cut short. Outside the main thread Python delivers no signals and this does nothing; a
-    handler that Python cannot call (`SIG_IGN`, `SIG_DFL`) is left alone.
+    So code between the two, such as a restore, is never cut short. Outside the main thread Python delivers no signals
+    and this does nothing; a handler that Python cannot call (`SIG_IGN`, `SIG_DFL`) is left alone.
     """
 
     def __init__(self) -> None:
@@ -44,9 +42,5 @@ class Interrupts:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._held:
             self._pending = (number, frame)
-            return
-        try:
+        else:
             self._previous(number, frame)
-        except BaseException:
-            self._held = True
-            raise

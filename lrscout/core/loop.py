@@ -71,6 +71,7 @@ def restored(loop: Loop) -> Generator[Snapshot]:
             interrupts.hold()
     finally:
         try:
+            interrupts.hold()
             loop.restore(home)
         finally:
             interrupts.release()

@@ -58,8 +58,8 @@ class Descent(Result):
     def share_of_the_way(self) -> float:
         """The share of the loss above the least-squares line's that the run has got rid of, at most 1."""
         losses = self.losses
-        lowest = self.problem.lowest_loss
-        return float((losses[0] - losses[-1]) / (losses[0] - lowest))
+        way = losses[0] - self.problem.lowest_loss
+        return float((losses[0] - losses[-1]) / way) if way > 0 else float(losses[-1] <= losses[0])
 
     @property
     def arrived(self) -> bool:

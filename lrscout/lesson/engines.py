@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrscout.core.checks import check_choice
+from lrscout.core.errors import InvalidValueError
 from lrscout.core.imports import require
 from lrscout.core.loop import Loop
 from lrscout.lesson.problem import Problem
@@ -127,7 +128,10 @@ def make_engine(name: str, problem: Problem, w0: float = START_W, b0: float = ST
     """Return an engine by its name.
 
     Raises:
-        InvalidValueError: there is no engine of that name.
+        InvalidValueError: there is no engine of that name, or the start is not a number between -1e6 and 1e6.
         MissingDependencyError: its framework is not installed.
     """
+    for variable, start in (("w0", w0), ("b0", b0)):
+        if not abs(start) <= 1e6:
+            raise InvalidValueError(f"{variable} must be between -1e6 and 1e6, but it is {start!r}.")
     return ENGINES[check_choice("engine", name, tuple(ENGINES))](problem, w0, b0)

@@ -30,10 +30,16 @@ class Problem:
     y: Float32[np.ndarray, " sample"]
 
     def loss(self, w: Float[np.ndarray, "*grid"], b: Float[np.ndarray, "*grid"]) -> Float[np.ndarray, "*grid"]:
-        """Return the mean squared error of lines, in double precision, so that a diverging one still has a loss."""
-        w, b = np.asarray(w, float)[..., None], np.asarray(b, float)[..., None]
+        """Return the mean squared error of lines, in double precision, so that a diverging one still has a loss.
+
+        It is the lowest loss plus a quadratic form of the distance from the least-squares line, whatever the number of
+        points.
+        """
+        best_w, best_b = self.least_squares
+        away_w, away_b = np.asarray(w, float) - best_w, np.asarray(b, float) - best_b
+        x = self.x.astype(float)
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.mean((w * self.x.astype(float) + b - self.y.astype(float)) ** 2, axis=-1)
+            return self.lowest_loss + away_w**2 * np.mean(x * x) + 2 * away_w * away_b * np.mean(x) + away_b**2
 
     @cached_property
     def least_squares(self) -> tuple[float, float]:
@@ -46,7 +52,7 @@ class Problem:
     def lowest_loss(self) -> float:
         """The loss of the least-squares line."""
         w, b = self.least_squares
-        return float(self.loss(np.array(w), np.array(b)))
+        return float(np.mean((w * self.x.astype(float) + b - self.y.astype(float)) ** 2))
 
     @cached_property
     def eigenvalues(self) -> Float[np.ndarray, " 2"]:
@@ -71,15 +77,15 @@ def sample_problem(seed: int = 23, samples: int = 50, noise: float = 0.1) -> Pro
     Args:
         seed: the seed of the draw; 23 is the lesson's.
         samples: the number of points, at least 2.
-        noise: the standard deviation of the noise.
+        noise: the standard deviation of the noise, at most 1e6.
 
     Raises:
         InvalidValueError: `samples` or `noise` is out of range.
     """
     check_count("samples", samples, at_least=2)
     check_count("seed", seed, at_least=0)
-    if not 0 <= noise < float("inf"):
-        raise InvalidValueError(f"noise must be a finite number of at least 0, but it is {noise!r}.")
+    if not 0 <= noise <= 1e6:
+        raise InvalidValueError(f"noise must be between 0 and 1e6, but it is {noise!r}.")
     generator = np.random.default_rng(seed)
     x = generator.uniform(0, 1, samples)
     errors = generator.normal(0, noise, samples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,17 +58,20 @@ class Story:
     def after_the_table(self) -> list[str]:
         """The points that the table and the pictures show."""
         small, large = self.descent(TOO_SMALL).first(200), self.descent(TOO_LARGE)
+        limit = self.problem.max_stable_lr
         jumps = "; ".join("{:.3g}, {:.3g}".format(*large.path[step]) for step in (1, 2, 3))
         flat, steep = self.problem.eigenvalues
         return [
-            f"Too small: {small.steps} steps at {small.lr:g} go the right way and end at w = {small.path[-1][0]:.3f}, "
-            f"b = {small.path[-1][1]:.3f}, far from the true line.",
+            f"Too small: {small.steps} steps at {small.lr:g} end at w = {small.path[-1][0]:.3f}, "
+            f"b = {small.path[-1][1]:.3f}, {math.floor(100 * small.share_of_the_way)} % of the way down.",
             f"Too large: at {large.lr:g} each step jumps over the valley and lands farther away (w, b = {jumps}; after "
-            f"200 steps w = {large.path[200][0]:.1e}). No number of steps will ever help.",
+            f"200 steps w = {large.path[200][0]:.1e}). No number of steps will ever help."
+            if large.lr > limit
+            else f"Too large would be a rate above {limit:.3f}; on these points {large.lr:g} is not yet.",
             f"The range test raises the rate at every step. {self.ladder}",
             "The surface of the loss over w and b is a long narrow bowl. Its curvatures are "
             f"{steep:.3f} across and {flat:.3f} along, so the limit is 2 / {steep:.3f} = "
-            f"{self.problem.max_stable_lr:.3f}: above it the error grows by a fixed factor at every step. Below it, "
+            f"{limit:.3f}: above it the error grows by a fixed factor at every step. Below it, "
             f"the other curvature sets how many steps are needed: at {JUST_RIGHT:g} each step leaves "
             f"{1 - JUST_RIGHT * flat:.3f} of the error along the bowl.",
             "The exact answer, by least squares, is w = {:.4f}, b = {:.4f}; ".format(*self.problem.least_squares)

@@ -17,6 +17,7 @@ from lrscout.loops.stream import Mark, Stream
 _TRAINING_BATCHES_FOR_EVALUATION = 4
 _LONGEST_EVALUATION_ITERATOR = 64
 _EVALUATION_SEED = 0
+_NO_EVALUATION = "The evaluation data has no batches: iterating over it ended at once."
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,16 @@ class Data:
         finally:
             self.return_to(here)
 
+    def peek_evaluation(self) -> Any:
+        """Return the first evaluation batch and leave the generators as if it had not been drawn."""
+        before = self._generators.save()
+        try:
+            for batch in self._evaluation_batches():
+                return batch
+        finally:
+            self._generators.load(before)
+        raise EmptyDataError(_NO_EVALUATION)
+
     def place(self) -> Place:
         """Return a mark of the position in the data and a copy of the generators' states."""
         return Place(self._stream.mark(), self._generators.save())
@@ -96,7 +107,7 @@ class Data:
         finally:
             self._generators.load(before)
         if not examples:
-            raise EmptyDataError("The evaluation data has no batches: iterating over it ended at once.")
+            raise EmptyDataError(_NO_EVALUATION)
         return total / examples
 
     def _evaluation_batches(self) -> Iterable[Any]:
@@ -179,7 +190,10 @@ def batch_size_of(batch: Any) -> int:
 
 
 def _is_arrays(data: Any) -> bool:
-    return isinstance(data, (tuple, dict)) and bool(data) and all(hasattr(leaf, "shape") for leaf in _leaves(data))
+    if not isinstance(data, (tuple, dict)):
+        return False
+    leaves = _leaves(data)
+    return bool(leaves) and all(hasattr(leaf, "shape") for leaf in leaves)
 
 
 def _leaves(arrays: Any) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from lrscout.core.checks import check_lr
 from lrscout.core.errors import LossError, UnsupportedLoopError
 from lrscout.core.loop import Snapshot
-from lrscout.loops.generators import Generators, global_generators
+from lrscout.loops.generators import Generators, global_generators, torch_generators
 
 
 def from_functions(
@@ -19,7 +19,7 @@ def from_functions(
     evaluate: Callable[[], Any] | None = None,
     *,
     reseed: Callable[[int], Any] | None = None,
-    lr: float = 1.0,
+    lr: float,
 ) -> FunctionLoop:
     """Make a loop out of functions of your own.
 
@@ -29,7 +29,8 @@ def from_functions(
         restore: takes such a copy and brings that state back; it may be called several times with the same copy.
             Python's and NumPy's global generators are brought back for you.
         evaluate: returns the loss on fixed evaluation data and changes nothing.
-        reseed: starts the data order, and generators of your own, anew from a seed.
+        reseed: starts the data order, and generators of your own, anew from a seed; without it, the repeats of a
+            test see one order.
         lr: the learning rate that you would use.
 
     Returns:
@@ -43,7 +44,7 @@ def from_functions(
     ...     loss = position[0] ** 2
     ...     position[0] -= lr * 2 * position[0]
     ...     return loss
-    >>> loop = from_functions(step, position.copy, lambda copy: position.__setitem__(0, copy[0]))
+    >>> loop = from_functions(step, position.copy, lambda copy: position.__setitem__(0, copy[0]), lr=0.25)
     >>> loop.step(0.25), loop.step(0.25)
     (1.0, 0.25)
     """
@@ -74,7 +75,7 @@ class FunctionLoop:
         self._evaluate = evaluate
         self._reseed = reseed
         self._lr = lr
-        self._generators = Generators(global_generators())
+        self._generators = Generators([*global_generators(), *torch_generators()])
 
     @property
     def lr(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -57,8 +58,18 @@ def global_generators() -> list[Generator]:
     ]
 
 
-def as_generator(value: object) -> Generator | None:
-    """Return a Python or NumPy generator object behind the common interface, or None if `value` is neither."""
+def torch_generators() -> list[Generator]:
+    """Return PyTorch's global generator where PyTorch is in use; its loaders serve other frameworks too.
+
+    Among a loop's generators it comes last, so that the seeds of the others do not depend on whether it is there.
+    """
+    torch: Any = sys.modules.get("torch")
+    generator = None if torch is None else as_generator(torch.default_generator)
+    return [generator] if generator else []
+
+
+def as_generator(value: Any) -> Generator | None:
+    """Return a generator object of Python, NumPy or PyTorch behind the common interface, or None for anything else."""
     match value:
         case random.Random():
             return Generator(value.getstate, value.setstate, value.seed)
@@ -74,18 +85,17 @@ def as_generator(value: object) -> Generator | None:
                 bits.state = type(bits)(number).state
 
             return Generator(lambda: bits.state, load, seed)
+        case _ if hasattr(value, "manual_seed") and hasattr(value, "get_state"):
+            return Generator(value.get_state, value.set_state, value.manual_seed)
         case _:
             return None
 
 
-def find_generators(
-    roots: Iterable[object], recognise: Callable[[object], Generator | None] = as_generator, depth: int = 4
-) -> list[Generator]:
+def find_generators(roots: Iterable[object], depth: int = 4) -> list[Generator]:
     """Return the generators that objects hold, such as a sampler's own.
 
     Args:
         roots: the objects to search, such as a data loader.
-        recognise: turns a generator object into a `Generator` and anything else into None.
         depth: how many attributes or containers deep to look; long containers are data and not looked into.
     """
     found: list[Generator] = []
@@ -95,7 +105,7 @@ def find_generators(
     for _ in range(depth + 1):
         new = [value for value in level if id(value) not in seen]
         seen.update(map(id, new))
-        generators = {id(value): recognise(value) for value in new}
+        generators = {id(value): as_generator(value) for value in new}
         found.extend(generator for generator in generators.values() if generator)
         level = [part for value in new if not generators[id(value)] for part in _parts(value)]
     return found

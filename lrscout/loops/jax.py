@@ -11,7 +11,7 @@ from lrscout.core.errors import LossError, UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place, as_batches
-from lrscout.loops.generators import Generators, find_generators, global_generators
+from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
 
 jax = require("jax", extra="jax")
 optax = require("optax", extra="jax")
@@ -70,7 +70,7 @@ def from_jax(
     evaluation = None if eval_data is None else as_batches(eval_data, None)
     if eval_fn is None and key is None and state is None:
         eval_fn = loss_fn
-    generators = [*global_generators(), *find_generators([training, evaluation])]
+    generators = [*global_generators(), *find_generators([training, evaluation]), *torch_generators()]
     return JaxLoop(
         params,
         rate.init(params) if opt_state is None else opt_state,
@@ -133,7 +133,7 @@ class JaxLoop:
                 "Give eval_fn(params, batch)."
             )
         extras = {} if self.state is None else {"state": self.state}
-        return self._data.mean_over_evaluation(lambda batch: float(evaluate(self.params, batch, **extras)))
+        return self._data.mean_over_evaluation(lambda batch: _number(evaluate(self.params, batch, **extras)))
 
     def snapshot(self) -> Snapshot:
         return _Snapshot((self.params, self.opt_state, self.state, self._key), self._data.place())
@@ -160,11 +160,7 @@ def _step_of(loss_fn: Callable[..., Any], rate: _Rate, *, has_state: bool, has_k
             extras["state"] = state
         returned = loss_fn(params, batch, **extras)
         loss, new_state = returned if has_state else (returned, state)
-        if jax.numpy.shape(loss) != ():
-            raise LossError(
-                f"The loss must be one number, but it is an array of shape {jax.numpy.shape(loss)}. "
-                "Reduce it, for example with .mean()."
-            )
+        _check_one_number(loss)
         return loss, new_state
 
     def step(params: Any, opt_state: Any, state: Any, key: Any, batch: Any, lr: Any) -> tuple[Any, ...]:
@@ -195,11 +191,10 @@ class _Rate:
     def of(cls, optimizer: Any, params: Any, opt_state: Any, lr: float | None) -> _Rate:
         """Choose among a function of the lr, an injected lr, and a ready optimizer."""
         if isinstance(optimizer, optax.GradientTransformation):
-            shape = jax.eval_shape(optimizer.init, params) if opt_state is None else opt_state
-            injected = [value for _, value in optax.tree_utils.tree_get_all_with_path(shape, "learning_rate")]
-            if injected:
-                return cls._injected(optimizer, scheduled=len(injected) > 1)
-            return cls._scaled(optimizer, shape, lr)
+            state = jax.eval_shape(optimizer.init, params) if opt_state is None else opt_state
+            if _injected_rates(state):
+                return cls._injected(optimizer, state)
+            return cls._scaled(optimizer, state, lr)
         if not callable(optimizer):
             raise UnsupportedLoopError(
                 f"optimizer must be an optax optimizer or a function of the lr, but it is a {type(optimizer).__name__}."
@@ -208,6 +203,12 @@ class _Rate:
             raise UnsupportedLoopError("A function of the learning rate needs the lr that you would use: give lr=.")
         checked = check_lr("lr", lr)
         made: Any = optimizer(checked)
+        state = jax.eval_shape(made.init, params)
+        if _injected_rates(state) or _follows_schedule(state):
+            raise UnsupportedLoopError(
+                "The function of the learning rate makes an optimizer that keeps its rate in its state, or follows a "
+                "schedule, and so would not use the rate that it is given. Give optax.adam and its kin themselves."
+            )
         return cls(
             made.init,
             lambda gradients, state, params, lr, loss: _update(optimizer(lr), gradients, state, params, loss),
@@ -215,11 +216,18 @@ class _Rate:
         )
 
     @classmethod
-    def _injected(cls, optimizer: Any, *, scheduled: bool) -> _Rate:
-        if scheduled:  # The rate stands in the state a second time, with the schedule's own count.
+    def _injected(cls, optimizer: Any, shape: Any) -> _Rate:
+        rates = _injected_rates(shape)
+        if any("hyperparams_states" in jax.tree_util.keystr(path) for path, _ in rates):
             raise UnsupportedLoopError(
                 "Cannot set the learning rate because it is a schedule, which sets it anew at every step. "
                 "Inject a number: optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)."
+            )
+
+        if len(rates) > 1:
+            raise UnsupportedLoopError(
+                f"Cannot set the learning rate because the optimizer has {len(rates)} of them. Give a function of one "
+                "lr that sets them all, such as lambda lr: optax.multi_transform({...: optax.sgd(lr), ...}, ...)."
             )
 
         def update(gradients: Any, state: Any, params: Any, lr: Any, loss: Any) -> tuple[Any, Any]:
@@ -236,8 +244,7 @@ class _Rate:
                 "Cannot read the learning rate of a ready optax optimizer. Give the lr that it was made with "
                 "(lr=1e-3), or give a function of the lr (optimizer=optax.adam, lr=1e-3)."
             )
-        scheduled = [node for node in jax.tree.leaves(shape, is_leaf=_is_schedule) if _is_schedule(node)]
-        if scheduled:
+        if _follows_schedule(shape):
             raise UnsupportedLoopError(
                 "Cannot set the learning rate because this optimizer follows a schedule of its own. "
                 "Give a function of the lr instead: optimizer=optax.adam, lr=1e-3."
@@ -256,8 +263,31 @@ def _update(optimizer: Any, gradients: Any, state: Any, params: Any, loss: Any) 
     return optax.with_extra_args_support(optimizer).update(gradients, state, params, value=loss)
 
 
-def _is_schedule(node: Any) -> bool:
-    return isinstance(node, optax.ScaleByScheduleState)
+def _check_one_number(loss: Any) -> None:
+    if isinstance(loss, (tuple, list, dict)):
+        raise LossError("The loss must be one number, but it is a container; only with state= is a second value taken.")
+    if jax.numpy.shape(loss) != ():
+        raise LossError(
+            f"The loss must be one number, but it is an array of shape {jax.numpy.shape(loss)}. "
+            "Reduce it, for example with .mean()."
+        )
+
+
+def _number(loss: Any) -> float:
+    _check_one_number(loss)
+    return float(loss)
+
+
+def _injected_rates(state: Any) -> list[tuple[Any, Any]]:
+    """Return the learning rates that stand in an optimizer's state, with their paths."""
+    return list(optax.tree_utils.tree_get_all_with_path(state, "learning_rate"))
+
+
+def _follows_schedule(state: Any) -> bool:
+    def is_schedule(node: Any) -> bool:
+        return isinstance(node, optax.ScaleByScheduleState)
+
+    return any(is_schedule(node) for node in jax.tree.leaves(state, is_leaf=is_schedule))
 
 
 def _new_key(seed: int, like: Any) -> Any:

@@ -11,7 +11,7 @@ from lrscout.core.errors import LossError, UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place, as_batches
-from lrscout.loops.generators import Generators, find_generators, global_generators
+from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
 
 tf = require("tensorflow", extra="tensorflow")
 
@@ -39,7 +39,7 @@ def from_tensorflow(
     batch_size: int | None = None,
     eval_data: Any = None,
     eval_fn: Callable[[Any], Any] | None = None,
-    state: Iterable[Any] = (),
+    stateful: Iterable[Any] = (),
 ) -> TensorFlowLoop:
     """Make a loop out of TensorFlow variables, an optimizer, a loss function and data.
 
@@ -51,12 +51,14 @@ def from_tensorflow(
         optimizer: a Keras optimizer, or None for plain gradient descent at `lr`.
         loss_fn: takes a batch and returns the loss. It is traced once for each shape of batch.
         data: arrays or tensors (a tuple or a dictionary) of equal length, or an iterable of batches, such as a
-            `tf.data.Dataset`.
+            `tf.data.Dataset`. The passes over a shuffled data set share a counter that TensorFlow shows to nobody: the
+            loop comes home, since what was drawn comes again, but a pass of your own may see the next order, and
+            repeats of a test see one order.
         lr: the learning rate that you would use; read off the optimizer if there is one.
         batch_size: examples in each batch of arrays; None makes all of them one batch.
         eval_data: arrays or batches for `evaluate`; by default four training batches.
         eval_fn: the loss in evaluation mode, a function of a batch; by default `loss_fn`.
-        state: further variables that a step changes without the loss function reading or writing them.
+        stateful: further variables that a step changes without the loss function reading or writing them.
 
     Returns:
         The loop.
@@ -78,11 +80,11 @@ def from_tensorflow(
     training = as_batches(data, batch_size)
     evaluation = None if eval_data is None else as_batches(eval_data, None)
     update = _GradientDescent(variables, lr) if optimizer is None else _KerasUpdate(variables, optimizer)
-    generators = Generators([*global_generators(), *find_generators([training, evaluation])])
+    generators = Generators([*global_generators(), *find_generators([training, evaluation]), *torch_generators()])
     # The passes over a shuffled tf.data.Dataset share one hidden counter, so none may be opened out of turn.
     restartable = not isinstance(training, tf.data.Dataset)
     batches = Data(training, evaluation, generators, restartable=restartable)
-    return TensorFlowLoop(variables, update, loss_fn, eval_fn or loss_fn, batches, list(state))
+    return TensorFlowLoop(variables, update, loss_fn, eval_fn or loss_fn, batches, list(stateful))
 
 
 class _GradientDescent:
@@ -176,12 +178,14 @@ class TensorFlowLoop:
         def step(batch: Any) -> Any:
             with tf.GradientTape() as tape:
                 loss = loss_fn(batch)
+            if not tf.is_tensor(loss):
+                return loss  # Refused when the trace is looked at; raised here, the error would be wrapped.
             update.apply(tape.gradient(loss, variables))
             return loss
 
         self._step = tf.function(step, reduce_retracing=True)
         self._evaluate = tf.function(eval_fn, reduce_retracing=True)
-        self._traced = False
+        self._traced = self._evaluation_traced = False
 
     @property
     def lr(self) -> float:
@@ -195,6 +199,9 @@ class TensorFlowLoop:
 
     def evaluate(self) -> float:
         self._trace()
+        if not self._evaluation_traced:
+            self._learn_variables(self._evaluate, self._data.peek_evaluation())
+            self._evaluation_traced = True
         before = self._read()
         try:
             return self._data.mean_over_evaluation(lambda batch: float(self._evaluate(batch)))
@@ -217,27 +224,25 @@ class TensorFlowLoop:
             _seed_if_generator(variable, seed + index)
 
     def _trace(self) -> None:
-        """Trace the step and the evaluation once, without running them, to learn which variables they touch."""
+        """Trace the step once, without running it, to learn which variables it touches."""
         if self._traced:
             return
-        batch = self._data.peek()
-        known = {id(variable) for variable in self._state}
-        for function in (self._step, self._evaluate):
-            traced = function.get_concrete_function(batch)
-            _check_one_number(traced.structured_outputs)
-            graph = traced.graph
-            _refuse_hidden_state(graph.as_graph_def())
-            for variable in graph.variables:
-                if id(variable) not in known:
-                    known.add(id(variable))
-                    self._state.append(variable)
+        self._learn_variables(self._step, self._data.peek())
         self._traced = True
+
+    def _learn_variables(self, function: Any, batch: Any) -> None:
+        traced = function.get_concrete_function(batch)
+        _check_one_number(traced.structured_outputs)
+        _refuse_hidden_state(traced.graph.as_graph_def())
+        known = {id(variable) for variable in self._state}
+        self._state += [variable for variable in traced.graph.variables if id(variable) not in known]
 
     def _read(self) -> list[Any]:
         return [tf.identity(variable) for variable in self._state]
 
     def _write(self, values: list[Any]) -> None:
-        for variable, value in zip(self._state, values, strict=True):
+        # Variables that only the evaluation touches may have been learnt of since; evaluating changes nothing.
+        for variable, value in zip(self._state, values, strict=False):
             variable.assign(value)
 
 

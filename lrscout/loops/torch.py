@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,10 @@ from torch.utils.data import DataLoader, IterableDataset
 from lrscout.core.errors import LossError, UnsupportedLoopError
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place
-from lrscout.loops.generators import Generators, find_generators, global_generators
-from lrscout.loops.torch_memory import Memory, as_torch_generator, global_torch_generators
+from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
+from lrscout.loops.torch_memory import Memory, accelerator_generators
+
+_LONGEST_CONTAINER = 100
 
 
 def from_torch(
@@ -57,8 +59,8 @@ def from_torch(
         The loop.
 
     Raises:
-        UnsupportedLoopError: the optimizer needs a closure (LBFGS), has no parameters or a learning rate of 0
-            throughout, or the arguments do not make up a step.
+        UnsupportedLoopError: the optimizer needs a closure (LBFGS) or has a step size of its own (Rprop, ASGD), has no
+            parameters or a learning rate of 0 throughout, or the arguments do not make up a step.
 
     >>> model = nn.Linear(2, 1)
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -78,15 +80,11 @@ def from_torch(
     roots = [model, optimizer, *owners, *([scaler] if scaler is not None else []), *stateful]
     modules = _modules_of(roots)
     _check(modules, optimizer)
-    generators = Generators(
-        [
-            *global_generators(),
-            *global_torch_generators(),
-            *find_generators([data, eval_data, *used, *modules], as_torch_generator),
-        ]
-    )
+    found = find_generators([data, eval_data, *used, *modules])
+    generators = Generators([*global_generators(), *found, *torch_generators(), *accelerator_generators()])
+    counters = [getattr(data, name, None) for name in ("sampler", "batch_sampler", "dataset")]
     batches = Data(_apart(data), eval_data, generators)
-    return TorchLoop(roots, modules, optimizer, loss_of, eval_fn or loss_of, batches, scaler)
+    return TorchLoop(roots, counters, modules, optimizer, loss_of, eval_fn or loss_of, batches, scaler)
 
 
 @dataclass(frozen=True)
@@ -101,6 +99,7 @@ class TorchLoop:
     def __init__(
         self,
         roots: list[object],
+        counters: Sequence[object],
         modules: list[nn.Module],
         optimizer: Optimizer,
         loss_of: Callable[[Any], torch.Tensor],
@@ -109,6 +108,7 @@ class TorchLoop:
         scaler: torch.amp.GradScaler | None,
     ) -> None:
         self._roots = roots
+        self._counters = counters
         self._optimizer = optimizer
         self._loss_of = loss_of
         self._eval_loss_of = eval_loss_of
@@ -149,7 +149,7 @@ class TorchLoop:
             before.bring_back()
 
     def snapshot(self) -> Snapshot:
-        return _Snapshot(Memory(self._roots), self._data.place())
+        return _Snapshot(Memory(self._roots, self._counters), self._data.place())
 
     def restore(self, snapshot: Snapshot) -> None:
         assert isinstance(snapshot, _Snapshot)
@@ -199,15 +199,28 @@ class _Supervised:
 
 def _used_by(function: Any) -> list[object]:
     """Return the objects that a loss function uses: its object, or what it is bound to or reaches by name."""
-    if isinstance(function, functools.partial):
-        bound = [*function.args, *function.keywords.values()]  # pyright: ignore[reportUnknownMemberType]
-        return [*bound, *_used_by(function.func)]  # pyright: ignore[reportUnknownMemberType]
-    if inspect.ismethod(function):
-        return [_Owner(function.__self__)]
-    if inspect.isfunction(function):
-        names = inspect.getclosurevars(function)
-        return [*names.nonlocals.values(), *names.globals.values()]
-    return [_Owner(function)]
+    used: list[object] = []
+    waiting, seen = [function], set[int]()
+    while waiting:
+        thing: Any = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, functools.partial):
+            waiting += [thing.func, *thing.args, *thing.keywords.values()]  # pyright: ignore[reportUnknownMemberType]
+        elif inspect.ismethod(thing):
+            used.append(_Owner(thing.__self__))
+        elif inspect.isfunction(thing):
+            # Helpers of the same file are followed; a library's functions are taken to keep nothing.
+            if thing.__module__ == getattr(function, "__module__", thing.__module__):
+                names = inspect.getclosurevars(thing)
+                defaults = [*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
+                waiting += [*names.nonlocals.values(), *names.globals.values(), *defaults]
+        elif isinstance(thing, (list, tuple, dict)):
+            waiting += list(thing.values() if isinstance(thing, dict) else thing)[:_LONGEST_CONTAINER]  # pyright: ignore
+        else:
+            used.append(_Owner(thing) if thing is function else thing)
+    return used
 
 
 @dataclass(frozen=True)
@@ -232,6 +245,11 @@ def _check(modules: list[nn.Module], optimizer: Optimizer) -> None:
         raise UnsupportedLoopError(
             "Cannot step LBFGS because it evaluates the loss several times in each step, through a closure; "
             "its lr scales a line search and is usually 1."
+        )
+    if isinstance(optimizer, (torch.optim.Rprop, torch.optim.ASGD)):
+        raise UnsupportedLoopError(
+            f"Cannot step {type(optimizer).__name__} at a chosen learning rate because it follows a step size of its "
+            "own, for which lr is only the beginning."
         )
     if not optimizer.param_groups or not optimizer.param_groups[0]["params"]:
         raise UnsupportedLoopError("The optimizer's first parameter group has no parameters.")

@@ -22,19 +22,22 @@ class Memory:
     """What some objects were at one moment, down to the bits of every tensor that hangs on them.
 
     Modules, optimizers, schedulers and the given objects themselves are remembered attribute by attribute; their
-    tensors, arrays, generators and containers in depth; everything else by reference. So a buffer that is not
-    persistent, a hidden state kept in a plain attribute, a counter, a momentum and a training flag all come back, and
-    each tensor comes back as the same object, which an optimizer or a compiled graph may hold on to.
+    tensors, arrays, generators, containers and helpers that hold tensors in depth; everything else by reference. So a
+    buffer that is not persistent, a hidden state kept in a plain attribute, a counter, a momentum and a training flag
+    all come back, and each tensor comes back as the same object, which an optimizer or a compiled graph may hold on to.
 
     Args:
         roots: the objects to remember.
+        counters: objects of which only plain attributes (numbers, words, flags) are remembered, such as a data set
+            with the number of its epoch.
     """
 
-    def __init__(self, roots: Iterable[object]) -> None:
+    def __init__(self, roots: Iterable[object], counters: Iterable[object] = ()) -> None:
         self._known: dict[int, _Back] = {}
         self._done: set[int] = set()
         self._keep: list[object] = []
         self._backs = [self._remember_attributes(root) for root in roots]
+        self._backs += [self._remember_plain_attributes(thing) for thing in counters]
 
     def bring_back(self) -> None:
         """Make every object what it was; this may be done as often as wanted.
@@ -69,8 +72,11 @@ class Memory:
             case np.ndarray():
                 return self._once(value, self._remember_array)
             case _:
-                generator = as_torch_generator(value)
-                return self._remember_generator(value, generator) if generator else lambda: value
+                if generator := as_generator(value):
+                    return self._remember_generator(value, generator)
+                if any(isinstance(part, torch.Tensor) for part in getattr(value, "__dict__", {}).values()):
+                    return self._once(value, self._remember_attributes)
+                return lambda: value
 
     def _once(self, value: Any, remember: Callable[[Any], _Back]) -> _Back:
         key = id(value)
@@ -94,6 +100,11 @@ class Memory:
             return self._remember_list([*value.parameters(), *value.buffers()])
         attributes = getattr(value, "__dict__", None)
         return self._remember_dict(attributes) if attributes is not None else lambda: value
+
+    def _remember_plain_attributes(self, value: Any) -> _Back:
+        attributes: dict[str, Any] = getattr(value, "__dict__", {})
+        plain = {name: item for name, item in attributes.items() if type(item) in _PLAIN}
+        return lambda: attributes.update(plain)
 
     def _remember_generator(self, value: object, generator: Generator) -> _Back:
         state = generator.save()
@@ -143,10 +154,13 @@ class Memory:
         return back
 
     def _remember_list(self, value: Any) -> _Back:
-        items = [self._remember(item) for item in value]
+        if all(type(item) in _PLAIN for item in value):
+            items = list(value)
+            return lambda: (value.clear(), value.extend(items))
+        backs = [self._remember(item) for item in value]
 
         def back() -> Any:
-            present = [item() for item in items]
+            present = [item() for item in backs]
             value.clear()
             value.extend(present)
             return value
@@ -184,18 +198,12 @@ def _overlaps_itself(tensor: torch.Tensor) -> bool:
     return any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
 
 
-def as_torch_generator(value: object) -> Generator | None:
-    """Return a generator object of PyTorch, Python or NumPy behind the common interface, or None."""
-    if isinstance(value, torch.Generator):
-        return Generator(value.get_state, value.set_state, value.manual_seed)
-    return as_generator(value)
-
-
-def global_torch_generators() -> list[Generator]:
-    """Return PyTorch's global generators: the processor's, and those of every accelerator in use."""
-    found = [as_torch_generator(torch.default_generator)]
+def accelerator_generators() -> list[Generator]:
+    """Return the global generators of every accelerator in use."""
+    found: list[Generator] = []
     if torch.cuda.is_available() and torch.cuda.is_initialized():
-        found.extend(as_torch_generator(generator) for generator in torch.cuda.default_generators)
+        generators = map(as_generator, torch.cuda.default_generators)
+        found.extend(generator for generator in generators if generator)
     if torch.backends.mps.is_available():
         found.append(Generator(torch.mps.get_rng_state, torch.mps.set_rng_state, torch.mps.manual_seed))
-    return [generator for generator in found if generator]
+    return found

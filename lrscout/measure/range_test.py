@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrscout.analyse.smoothing import smooth, smoothing_for
+from lrscout.analyse.smoothing import smooth, smoothing_for, without_spikes
 from lrscout.analyse.suggest import FEWEST_POINTS, RULES, Suggestion, suggest
 from lrscout.core.checks import check_choice, check_count, check_lr, check_share
 from lrscout.core.curve import Curve, Stop
-from lrscout.core.errors import InvalidValueError
+from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
 from lrscout.core.loop import Loop, restored
 from lrscout.core.progress import progress
 from lrscout.core.result import Cost, Result, jsonable
@@ -23,6 +23,7 @@ from lrscout.runners.serial import Run, run_serially
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+_WIDEST = 1e30
 _LADDERS = {"exponential": exponential_ramp, "linear": linear_ramp}
 
 
@@ -31,20 +32,30 @@ class RangeTest(Result):
     """What a range test saw, and the learning rates that its rules read off it.
 
     Args:
-        curves: lr against loss, one curve for each repeat.
-        planned_steps: the steps that each repeat would have taken, had it not stopped.
+        curves: the runs, one for each repeat.
         rule: the rule of the suggestion.
         smoothing: the weight of the past in the smoothed loss, or None for as much as the noise asks for.
-        loss_name: ``"training loss"`` or ``"evaluation loss"``.
+        loss: ``"training"`` or ``"evaluation"``: which loss was watched.
         cost: what the test cost.
     """
 
     curves: tuple[Curve, ...]
-    planned_steps: int
     rule: str
     smoothing: float | None
-    loss_name: str
+    loss: str
     cost: Cost
+
+    @cached_property
+    def watched(self) -> tuple[Curve, ...]:
+        """The curves of the loss that was watched: lr against training loss, or against evaluation loss."""
+        if self.loss == "training":
+            return self.curves
+        return tuple(Curve(curve.lrs, curve.evaluations, curve.stopped, curve.seed) for curve in self.curves)
+
+    @property
+    def loss_name(self) -> str:
+        """What to call the loss that was watched."""
+        return f"{self.loss} loss"
 
     @property
     def lrs(self) -> Float[np.ndarray, " step"]:
@@ -54,7 +65,7 @@ class RangeTest(Result):
     @property
     def losses(self) -> Float[np.ndarray, " step"]:
         """The loss at each of `lrs`, averaged over the repeats."""
-        shares = [curve.losses[: len(self.lrs)] / len(self.curves) for curve in self.curves]
+        shares = [curve.losses[: len(self.lrs)] / len(self.curves) for curve in self.watched]
         return np.sum(shares, axis=0)  # Of shares, since the sum of explosions may overflow.
 
     @property
@@ -63,18 +74,19 @@ class RangeTest(Result):
         finite = self.losses[np.logical_and.accumulate(np.isfinite(self.losses))]
         if len(finite) == 0:
             return finite
+        finite = without_spikes(finite)
         return smooth(finite, smoothing_for(finite) if self.smoothing is None else self.smoothing)
 
     @cached_property
     def suggestion(self) -> Suggestion:
         """What the chosen rule suggests."""
-        return suggest(self.curves, self.rule, smoothing=self.smoothing)
+        return suggest(self.watched, self.rule, smoothing=self.smoothing)
 
     @cached_property
     def suggestions(self) -> dict[str, Suggestion]:
         """What each rule suggests."""
         return {
-            rule: self.suggestion if rule == self.rule else suggest(self.curves, rule, smoothing=self.smoothing)
+            rule: self.suggestion if rule == self.rule else suggest(self.watched, rule, smoothing=self.smoothing)
             for rule in RULES
         }
 
@@ -98,8 +110,8 @@ class RangeTest(Result):
             answer = f"No learning rate to suggest. {suggestion.reason}"
         else:
             answer = (
-                f"Use a learning rate of {suggestion.lr:.2g} (80 % interval {suggestion.low:.2g} to "
-                f"{suggestion.high:.2g}). {suggestion.reason}"
+                f"Use a learning rate of {suggestion.lr:.2g} ({suggestion.low:.2g} to {suggestion.high:.2g} "
+                f"as the noise goes). {suggestion.reason}"
             )
         return f"{answer} {self._ending()} Cost: {self.cost}."
 
@@ -145,8 +157,8 @@ def range_test(
     Args:
         loop: the training loop; afterwards it stands exactly where it stood.
         min_lr: the lr of the first step.
-        max_lr: the lr of the last step, if the test gets that far: it stops when the loss has risen above its start by
-            as much as it had fallen below it, or is not finite.
+        max_lr: the lr of the last step, if the test gets that far: it stops when three losses in a row lie above the
+            start by as much as the loss had fallen below it, and six times the noise more, or when one is not finite.
         steps: the number of steps, at least 5.
         ladder: ``"exponential"``, an even ratio between neighbours, or ``"linear"``, an even difference.
         repeats: how often to run the test, each time with another order of the data. More repeats make the
@@ -163,6 +175,7 @@ def range_test(
     Raises:
         InvalidValueError: a learning rate is not a finite number above zero, `min_lr` is not below `max_lr`, `steps` is
             below 5, or another argument is none of its choices.
+        UnsupportedLoopError: `loop` is not a loop.
 
     Source:
         Smith 2015 (arXiv 1506.01186), section 3.3; fast.ai's `lr_find`.
@@ -176,8 +189,18 @@ def range_test(
     min_lr, max_lr = check_lr("min_lr", min_lr), check_lr("max_lr", max_lr)
     if min_lr >= max_lr:
         raise InvalidValueError(f"min_lr must be below max_lr, but min_lr is {min_lr:g} and max_lr is {max_lr:g}.")
+    if max_lr / min_lr > _WIDEST:
+        raise InvalidValueError(
+            f"max_lr must be at most {_WIDEST:g} times min_lr, but it is {max_lr / min_lr:g} times."
+        )
+    if not isinstance(loop, Loop):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UnsupportedLoopError(
+            f"loop must be a loop, but it is a {type(loop).__name__}. Make one with lrscout.from_torch, from_jax, "
+            "from_tensorflow or from_functions."
+        )
     steps = check_count("steps", steps, at_least=FEWEST_POINTS)
     repeats = check_count("repeats", repeats, at_least=1)
+    seed = check_count("seed", seed, at_least=0)
     check_choice("ladder", ladder, tuple(_LADDERS))
     check_choice("loss", loss, ("training", "evaluation"))
     check_choice("rule", rule, tuple(RULES))
@@ -186,7 +209,7 @@ def range_test(
     evaluate = loss == "evaluation"
 
     lrs = _rungs(min_lr, max_lr, steps, ladder)
-    plan = [Run(lrs, seed=seed + repeat, evaluate=evaluate) for repeat in range(repeats)]
+    plan = [Run(lrs, seed + repeat, evaluate=evaluate, stops_early=True) for repeat in range(repeats)]
     began = time.perf_counter()
     with restored(loop) as home, progress("range test", steps * repeats) as on_step:
         curves = list(run_serially(loop, home, plan, on_step=on_step))
@@ -195,9 +218,7 @@ def range_test(
         evaluations=sum(len(curve.evaluations) for curve in curves),
         seconds=time.perf_counter() - began,
     )
-    if evaluate:
-        curves = [Curve(curve.lrs, curve.evaluations, curve.stopped, curve.seed) for curve in curves]
-    return RangeTest(tuple(curves), steps, rule, smoothing, f"{loss} loss", cost)
+    return RangeTest(tuple(curves), rule, smoothing, loss, cost)
 
 
 def _rungs(min_lr: float, max_lr: float, steps: int, ladder: str) -> Float[np.ndarray, " step"]:

@@ -52,7 +52,7 @@ def plot_range_test(test: RangeTest, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax)
     ax.set_xscale("log")
-    low, high = _loss_window(test.curves)
+    low, high = _loss_window(test.watched)
     _draw_losses(test, ax, low, high)
     if test.stopped is not Stop.COMPLETED:
         _shade_ending(test, ax)
@@ -66,7 +66,7 @@ def plot_range_test(test: RangeTest, ax: Axes | None = None) -> Axes:
     ax.set_xlim(*_rate_window(test))
     ax.set_ylim(low, high)
     dress(ax, title=title, x="learning rate", y=test.loss_name)
-    if any(np.isfinite(curve.losses).any() for curve in test.curves):
+    if any(np.isfinite(curve.losses).any() for curve in test.watched):
         _add_legend(test, ax)
     else:
         ax.set_yticks([])
@@ -105,13 +105,13 @@ def _rate_window(test: RangeTest) -> tuple[float, float]:
 
 
 def _last_rate(test: RangeTest) -> float:
-    return max(float(curve.lrs[-1]) for curve in test.curves)
+    return max(float(curve.lrs[-1]) for curve in test.watched)
 
 
 def _draw_losses(test: RangeTest, ax: Axes, low: float, high: float) -> None:
-    repeats = len(test.curves)
+    repeats = len(test.watched)
     label = test.loss_name if repeats == 1 else f"{test.loss_name} of {repeats} repeats"
-    for curve in test.curves:
+    for curve in test.watched:
         losses = np.where(np.isfinite(curve.losses), curve.losses, np.nan)
         ax.plot(curve.lrs, drawable(losses, low, high), color=LOSS, linewidth=0.8, alpha=0.6, label=label)
         label = "_more"  # A leading underscore keeps the other repeats out of the legend.
@@ -169,7 +169,7 @@ def _height_at(test: RangeTest, lr: float) -> float:
     level = test.smoothed
     curves = [(test.lrs[: len(level)], level)]
     if len(level) == 0 or lr > test.lrs[len(level) - 1]:
-        curves = [(curve.lrs, curve.losses) for curve in test.curves if curve.lrs[-1] >= lr]
+        curves = [(curve.lrs, curve.losses) for curve in test.watched if curve.lrs[-1] >= lr]
     return float(np.nanmedian([np.interp(math.log(lr), np.log(lrs), losses) for lrs, losses in curves]))
 
 

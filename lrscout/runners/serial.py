@@ -25,11 +25,14 @@ class Run:
         lrs: the learning rate of each step.
         seed: the seed of its data order and generators: runs of one seed see the same batches in the same order.
         evaluate: whether to evaluate before each step.
+        stops_early: whether to stop when the loss, or the evaluation loss if it evaluates, diverges. A number that is
+            not finite ends every run.
     """
 
     lrs: Float[np.ndarray, " step"]
     seed: int = 0
     evaluate: bool = False
+    stops_early: bool = False
 
 
 def run_serially(
@@ -44,8 +47,7 @@ def run_serially(
         on_step: called after each step.
 
     Yields:
-        A curve for each run. A run ends early when its loss, or its evaluation loss if it evaluates, diverges or
-        is not finite.
+        A curve for each run. When it comes, the loop still stands at the run's end.
     """
     for index, run in enumerate(plan):
         if index:
@@ -69,7 +71,10 @@ def _run(loop: Loop, run: Run, on_step: Callable[[], object]) -> Curve:
             raise
         on_step()
         judged = evaluations[-1] if run.evaluate and math.isfinite(losses[-1]) else losses[-1]
-        if stop := rule.update(judged):
+        stop = rule.update(judged)
+        if stop is Stop.DIVERGED and not run.stops_early:
+            stop = None
+        if stop is not None:
             break
     return Curve(
         lrs=run.lrs[: len(losses)],

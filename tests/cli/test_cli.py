@@ -71,6 +71,8 @@ def test_pictures_and_figures_are_written(tmp_path: Path) -> None:
         (f"{LOOPS}:make", "names 'make'"),
         (f"{LOOPS}:number", "is a int"),
         (f"{LOOPS}:not_a_loop", "must return a loop"),
+        (f"{LOOPS}:_loop", "needs no arguments"),
+        (".relative:make", "is a relative one"),
     ],
 )
 def test_a_target_that_leads_nowhere(target: str, sentence: str) -> None:
@@ -85,14 +87,22 @@ def test_a_target_that_leads_nowhere(target: str, sentence: str) -> None:
         (f"{LOOPS}:constant", "flat"),
         (f"{LOOPS}:rising", "rose from the start"),
         (f"{LOOPS}:vector", "must return one number"),
+        (f"{LOOPS}:jax_vector", "array of shape (3,). Reduce it, for example with .mean()."),
+        (f"{LOOPS}:leaves", "ended the program: sys.exit(3)"),
         (f"{LOOPS}:empty", "The data has no batches"),
         (f"{LOOPS}:breaks", "the third layer is tired (loops.py, line"),
         (f"{LOOPS}:breaks", "at step 51 of 100, at lr 0.0011."),
-        (f"{LOOPS}:interrupted", "Interrupted. The loop is back where it was."),
+        (f"{LOOPS}:interrupted", "Interrupted. Nothing was changed."),
     ],
 )
 def test_work_that_fails(target: str, sentence: str) -> None:
     assert sentence in one_sentence(run("range-test", target), 1)
+
+
+def test_json_stays_pure_when_the_users_code_prints() -> None:
+    result = run("range-test", f"{LOOPS}:talks", "--json")
+    assert json.loads(result.stdout)["suggested_lr"]
+    assert "hello" in result.stderr
 
 
 @pytest.mark.parametrize("target", ["does_not_import.py:make", "does_not_import:make"])
@@ -114,6 +124,7 @@ def test_a_target_that_does_not_import(target: str, tmp_path: Path, monkeypatch:
         ["--max-lr", "nan"],
         ["--steps", 4],
         ["--repeats", 0],
+        ["--seed", -1],
     ],
 )
 def test_values_that_no_test_could_use(arguments: list) -> None:
@@ -147,7 +158,7 @@ def test_a_full_disk() -> None:
         return
     code = (
         "import lrscout.cli.range_test as m, pathlib, json;"
-        "m._save.__globals__['make_folder'] = lambda folder: None;"
+        "m.make_folder = lambda folder: None;"
         "from lrscout.cli.app import main; from lrscout.pictures import style;"
         f"import lrscout.pictures as p; p.save = lambda test, path: open('/dev/full', 'w').write('x' * 10**6);"
         f"main(['range-test', {str(LOOPS) + ':good'!r}, '--out', 'x'])"
@@ -162,7 +173,7 @@ def test_a_real_control_c_in_a_real_process() -> None:
     command = [sys.executable, "-m", "lrscout", "range-test", f"{LOOPS}:interrupted"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "lrscout: Interrupted. The loop is back where it was.\n"
+    assert done.stderr == "lrscout: Interrupted. Nothing was changed.\n"
 
 
 def test_the_lesson_is_told() -> None:
@@ -197,7 +208,9 @@ def test_one_run_in_words() -> None:
     assert "above the limit 0.775" in run("lesson", "--engine", "numpy", "--lr", 0.9).stdout
 
 
-@pytest.mark.parametrize("arguments", [["--lr", 0], ["--lr", "nan"], ["--steps", 0], ["--samples", 1], ["--noise", -1]])
+@pytest.mark.parametrize(
+    "arguments", [["--lr", 0], ["--lr", "nan"], ["--steps", 0], ["--samples", 1], ["--noise", -1], ["--w0", "nan"]]
+)
 def test_a_lesson_that_cannot_be_taught(arguments: list) -> None:
     one_sentence(run("lesson", "--engine", "numpy", *arguments), 2)
 

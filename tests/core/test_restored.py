@@ -65,6 +65,18 @@ def test_the_users_own_handler_is_asked_and_put_back() -> None:
         signal.signal(signal.SIGINT, handler)
 
 
+def test_a_handler_that_does_not_raise_hears_every_interrupt() -> None:
+    asked = []
+    handler = signal.signal(signal.SIGINT, lambda *_: asked.append(1))
+    try:
+        with lrscout.restored(CountsRestores()):
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            assert asked == [1, 1]
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
 def test_it_works_in_another_thread_and_inside_itself() -> None:
     loop = CountsRestores()
 

@@ -75,6 +75,34 @@ def test_optimizers_whose_rate_cannot_be_set(optimizer, arguments, sentence: str
         lrscout.from_jax(jnp.ones(3), optimizer, loss, (X, Y), **arguments)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda lr: optax.inject_hyperparams(optax.sgd)(learning_rate=lr),
+        lambda lr: optax.sgd(optax.linear_schedule(0.0, lr, 1000)),
+    ],
+)
+def test_functions_of_the_rate_that_would_not_use_it_are_refused(make) -> None:
+    with pytest.raises(UnsupportedLoopError, match="would not use the rate"):
+        lrscout.from_jax(jnp.ones(3), make, loss, (X, Y), lr=0.1)
+
+
+def test_a_torch_loader_comes_home_and_follows_the_seed() -> None:
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    loader = DataLoader(
+        TensorDataset(torch.arange(16)), 4, shuffle=True, collate_fn=lambda items: np.array([int(i) for (i,) in items])
+    )
+    loop = lrscout.from_jax(
+        jnp.zeros(3), optax.sgd, lambda w, i: jnp.mean((jnp.asarray(X)[i] @ w - jnp.asarray(Y)[i]) ** 2), loader, lr=0.1
+    )
+    before = torch.get_rng_state()
+    tests = [lrscout.range_test(loop, steps=20, seed=seed).losses.tolist() for seed in (0, 0, 1)]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert tests[0] == tests[1] != tests[2]
+
+
 def test_an_impossible_rate() -> None:
     with pytest.raises(InvalidValueError, match="lr must be"):
         lrscout.from_jax(jnp.ones(3), optax.sgd, loss, (X, Y), lr=-1)

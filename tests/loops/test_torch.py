@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -251,6 +253,105 @@ def test_modules_and_generators_that_a_step_function_reaches_come_home() -> None
     lrscout.range_test(lrscout.from_torch(model, optimizer, step_fn=step_fn, data=BATCHES))
     assert torch.equal(generator.get_state(), before[0])
     assert torch.equal(teacher.running_mean, before[1])
+
+
+class Averaging:
+    """A step that is an object and keeps an average."""
+
+    def __init__(self, model, teacher) -> None:
+        self.model, self.average = model, torch.optim.swa_utils.AveragedModel(teacher)
+
+    def __call__(self, batch):
+        self.average.update_parameters(self.average.module)
+        return plain_step(batch, model=self.model, teacher=self.average)
+
+
+def plain_step(batch, *, model, teacher):
+    return nn.functional.mse_loss(model(teacher(batch[0])), batch[1])
+
+
+@pytest.mark.parametrize("form", ["partial", "object", "default", "container", "helper"])
+def test_everything_that_a_step_reaches_comes_home_whatever_its_form(form: str) -> None:
+    model, optimizer = linear()
+    teacher = nn.BatchNorm1d(3)
+    nets = {"teacher": teacher}
+
+    def helper(batch):
+        return nets["teacher"](batch[0])
+
+    step_fn = {
+        "partial": functools.partial(plain_step, model=model, teacher=teacher),
+        "object": Averaging(model, teacher),
+        "default": lambda batch, teacher=teacher: nn.functional.mse_loss(model(teacher(batch[0])), batch[1]),
+        "container": lambda batch: nn.functional.mse_loss(model(nets["teacher"](batch[0])), batch[1]),
+        "helper": lambda batch: nn.functional.mse_loss(model(helper(batch)), batch[1]),
+    }[form]
+    watched = step_fn.average if form == "object" else teacher
+    before = [tensor.clone() for tensor in watched.state_dict().values()]
+    loop = lrscout.from_torch(model, optimizer, step_fn=step_fn, data=BATCHES)
+    lrscout.range_test(loop)
+    loop.evaluate()
+    torch.testing.assert_close(list(watched.state_dict().values()), before, rtol=0, atol=0)
+
+
+def test_what_cannot_be_written_does_not_keep_the_rest_from_coming_home() -> None:
+    class Cached(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            with torch.inference_mode():
+                self.table = torch.ones(3)
+            self.constants = np.arange(3.0)
+            self.constants.flags.writeable = False
+            self.queue = Queue()
+
+        def forward(self, x):
+            self.queue.kept = self.queue.kept * 0.5 + x.detach().mean(0)
+            return x * self.table + self.queue.kept
+
+    class Queue:
+        def __init__(self) -> None:
+            self.kept = torch.zeros(3)
+
+    torch.manual_seed(0)
+    model = nn.Sequential(Cached(), nn.BatchNorm1d(3), nn.Linear(3, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    before = [tensor.clone() for tensor in model.state_dict().values()]
+    lrscout.range_test(lrscout.from_torch(model, optimizer, nn.MSELoss(), BATCHES))
+    torch.testing.assert_close(list(model.state_dict().values()), before, rtol=0, atol=0)
+    assert model[0].queue.kept.tolist() == [0, 0, 0]
+    assert optimizer.param_groups[0]["lr"] == 0.05
+    assert not optimizer.state[model[2].weight].get("momentum_buffer")
+
+
+def test_samplers_and_data_sets_that_count_come_home() -> None:
+    class Epochs(torch.utils.data.Sampler):
+        epoch = 0
+
+        def __init__(self) -> None:
+            self.epoch, self.generators = 0, [np.random.default_rng(0)]
+
+        def __iter__(self):
+            self.epoch += 1
+            return iter(np.random.default_rng(self.epoch).permutation(16).tolist())
+
+        def __len__(self) -> int:
+            return 16
+
+    model, optimizer = linear()
+    sampler = Epochs()
+    loop = lrscout.from_torch(
+        model, optimizer, nn.MSELoss(), DataLoader(TensorDataset(X, Y), batch_size=4, sampler=sampler)
+    )
+    first = lrscout.range_test(loop, steps=30).losses.tolist()
+    assert sampler.epoch == 0
+    assert lrscout.range_test(loop, steps=30).losses.tolist() == first
+
+
+@pytest.mark.parametrize("make", [torch.optim.Rprop, torch.optim.ASGD])
+def test_optimizers_with_a_step_size_of_their_own_are_refused(make) -> None:
+    model, _ = linear()
+    with pytest.raises(UnsupportedLoopError, match="a step size of its own"):
+        lrscout.from_torch(model, make(model.parameters(), lr=0.1), nn.MSELoss(), BATCHES)
 
 
 def test_objects_that_an_optimizer_holds_on_to_stay_the_same_objects() -> None:

@@ -22,7 +22,7 @@ from tests.problems import quadratic_loop, scripted_loop
 )
 def test_the_ladder_begins_and_ends_exactly_and_rises_evenly(min_lr, ratio, steps, ladder) -> None:
     seen = []
-    loop = lrscout.from_functions(lambda lr: seen.append(lr) or 1.0, lambda: None, lambda _: None)
+    loop = lrscout.from_functions(lambda lr: seen.append(lr) or 1.0, lambda: None, lambda _: None, lr=0.1)
     max_lr = min_lr * ratio
     test = lrscout.range_test(loop, min_lr=min_lr, max_lr=max_lr, steps=steps, ladder=ladder)
     assert (seen[0], seen[-1], len(seen)) == (min_lr, max_lr, steps)
@@ -41,13 +41,13 @@ def test_the_edge_of_a_quadratic_is_found_within_its_ladder(curvature: float) ->
     assert limit / 4 <= 10 * test.lr <= limit * 4
 
 
-def test_momentum_moves_the_edge_and_the_suggestion_with_it() -> None:
-    """Heavy ball is stable below (2 + 2 beta) / curvature."""
-    plain, heavy = (
-        lrscout.range_test(quadratic_loop((1.0,), momentum=beta), min_lr=1e-3, max_lr=1e2, steps=400).lr
-        for beta in (0.0, 0.5)
-    )
-    assert 0.4 < heavy / plain < 2.5
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
+def test_the_explosion_begins_at_the_limit_of_heavy_ball(beta: float) -> None:
+    """Heavy ball is stable below (2 + 2 beta) / curvature: the losses beyond that, and only those, go up for good."""
+    limit = (2 + 2 * beta) / 1.0
+    test = lrscout.range_test(quadratic_loop((1.0,), momentum=beta), min_lr=0.8 * limit, max_lr=2 * limit, steps=300)
+    last_fall = np.flatnonzero(np.diff(test.losses) < 0)[-1]
+    assert 0.98 * limit <= test.lrs[last_fall] <= 1.2 * limit
 
 
 def test_the_result_says_what_it_cost_and_speaks() -> None:
@@ -85,7 +85,9 @@ def test_repeats_see_other_batches_and_share_one_start() -> None:
     def reseed(seed: int) -> None:
         generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
-    loop = lrscout.from_functions(step, position.copy, lambda copy: position.__setitem__(0, copy[0]), reseed=reseed)
+    loop = lrscout.from_functions(
+        step, position.copy, lambda copy: position.__setitem__(0, copy[0]), reseed=reseed, lr=0.1
+    )
     test = lrscout.range_test(loop, min_lr=1e-3, max_lr=10, repeats=3)
     assert starts == [1.0, 1.0, 1.0]
     assert len({float(curve.losses[0]) for curve in test.curves}) == 3
@@ -105,7 +107,7 @@ def test_the_evaluation_loss_is_the_one_before_the_step() -> None:
         return 123.0
 
     loop = lrscout.from_functions(
-        step, position.copy, lambda copy: position.__setitem__(0, copy[0]), lambda: position[0] ** 2
+        step, position.copy, lambda copy: position.__setitem__(0, copy[0]), lambda: position[0] ** 2, lr=0.1
     )
     test = lrscout.range_test(loop, min_lr=1e-3, max_lr=10, loss="evaluation")
     assert test.losses[0] == 1.0
@@ -137,6 +139,8 @@ def test_evaluating_a_loop_that_cannot() -> None:
         ({"rule": "fastest"}, "minimum, steepest, valley, slide"),
         ({"smoothing": 1.0}, "smoothing"),
         ({"smoothing": math.nan}, "smoothing"),
+        ({"seed": -1}, "seed must be at least 0"),
+        ({"min_lr": 1e-300}, "at most 1e.30 times min_lr"),
     ],
 )
 def test_arguments_that_no_test_could_use(arguments, sentence: str) -> None:
@@ -163,6 +167,39 @@ def test_curves_without_an_answer(losses, reason: str) -> None:
     json.loads(test.to_json())
 
 
+def test_a_linear_ladder_on_which_the_loss_falls_at_once() -> None:
+    test = lrscout.range_test(quadratic_loop((1.0,)), min_lr=1e-3, max_lr=8, ladder="linear")
+    assert test.lr is not None
+    assert 0.05 < test.lr < 0.8
+
+
+def test_one_bad_batch_does_not_hide_the_answer() -> None:
+    losses = lrscout.range_test(quadratic_loop((1.0, 0.1)), min_lr=1e-4, max_lr=100).losses
+    clean = lrscout.range_test(scripted_loop(list(losses)), min_lr=1e-4, max_lr=100).lr
+    losses = losses.copy()
+    losses[12] = 1e6
+    assert lrscout.range_test(scripted_loop(list(losses)), min_lr=1e-4, max_lr=100).lr == clean
+
+
+@pytest.mark.parametrize("at", [8, 20, 50])
+def test_a_nan_on_the_way_down_is_not_the_edge_of_stability(at: int) -> None:
+    losses = list(lrscout.range_test(quadratic_loop((1.0,)), min_lr=1e-4, max_lr=100).losses)
+    losses[at] = math.nan
+    test = lrscout.range_test(scripted_loop(losses), min_lr=1e-4, max_lr=100)
+    assert test.lr is None
+    assert "no longer finite" in test.suggestion.reason
+
+
+def test_repeats_that_cannot_differ_say_so() -> None:
+    test = lrscout.range_test(quadratic_loop((1.0,)), min_lr=1e-4, max_lr=100, repeats=3)
+    assert "the 3 repeats were identical" in test.suggestion.reason
+
+
+def test_something_that_is_no_loop() -> None:
+    with pytest.raises(UnsupportedLoopError, match="loop must be a loop, but it is a int"):
+        lrscout.range_test(3)
+
+
 def test_a_loss_that_is_a_vector() -> None:
     with pytest.raises(LossError, match=r"returned an array of shape \(3,\)"):
         lrscout.range_test(scripted_loop([np.ones(3)]))
@@ -174,7 +211,7 @@ def test_an_error_says_at_which_step_it_came() -> None:
             raise ValueError("no more")
         return 1.0
 
-    loop = lrscout.from_functions(step, lambda: None, lambda _: None)
+    loop = lrscout.from_functions(step, lambda: None, lambda _: None, lr=0.1)
     with pytest.raises(ValueError, match="no more") as caught:
         lrscout.range_test(loop, steps=9, min_lr=1e-7, max_lr=10)
     assert caught.value.__notes__ == ["The loop raised this at step 6 of 9, at lr 0.01."]

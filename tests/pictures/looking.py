@@ -51,7 +51,7 @@ def noisy_loop(level: float = 0.0, dying_seed: int | None = None, dies_at: int =
     def reseed(seed: int) -> None:
         now.update(seed=seed, step=0, generator=np.random.default_rng(seed))
 
-    return lrscout.from_functions(step, weights.copy, restore, reseed=reseed)
+    return lrscout.from_functions(step, weights.copy, restore, reseed=reseed, lr=0.1)
 
 
 def noisy_test(level: float = 0.0, *, repeats: int = 1, rule: str = "minimum", **loop) -> RangeTest:
@@ -69,7 +69,7 @@ def told_test(loss_at: Callable[[int], float], *, steps: int = 60) -> RangeTest:
     def restore(copy) -> None:
         position[:] = copy
 
-    return lrscout.range_test(lrscout.from_functions(step, position.copy, restore), steps=steps)
+    return lrscout.range_test(lrscout.from_functions(step, position.copy, restore, lr=0.1), steps=steps)
 
 
 RANGE_TESTS: dict[str, Callable[[], RangeTest]] = {
