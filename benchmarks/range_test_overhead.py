@@ -12,7 +12,7 @@ stops early. What each does besides these steps is the overhead:
 In every round each contender runs once, in random order, from a fresh copy of the same model, and its time is divided
 by the bare time of that round. So it matters little that a machine is now faster and now slower.
 
-Run `make bench`, or `python benchmarks/range_test_overhead.py [--rounds 15] [--hidden 64 1024]`.
+Run `make bench`, or `python benchmarks/range_test_overhead.py [--rounds 40] [--hidden 64 1024]`.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ def circumstances() -> dict[str, Any]:
 def main() -> None:
     """Measure, print and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15, help="rounds measured (15)")
+    parser.add_argument("--rounds", type=int, default=40, help="rounds measured (40)")
     parser.add_argument("--hidden", type=int, nargs="+", default=[64, 1024], help="hidden units (64 1024)")
     options = parser.parse_args()
     results = {}

@@ -108,6 +108,6 @@ def noise(losses: Float[np.ndarray, " step"]) -> Float[np.ndarray, " step"]:
     with np.errstate(over="ignore", invalid="ignore"):
         residuals = np.abs(losses[1:-1] - losses[:-2] / 2 - losses[2:] / 2) * np.sqrt(2 / 3)
     reach = min(_NOISE_WINDOW // 2, (len(losses) - 1) // 2)
-    padded = np.pad(residuals, reach + 1, mode="symmetric")[: len(losses) + 2 * reach]
+    padded = np.pad(residuals, reach + 1, mode="symmetric")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
     return np.median(windows, axis=-1) / _MEDIAN_OF_ABSOLUTE_NORMAL

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -65,7 +63,7 @@ class Result(ABC):
 
 def jsonable(value: Any) -> Any:
     """Return a value as plain lists, numbers and strings, with None for a number that is not finite."""
-    if isinstance(value, np.ndarray):
+    if hasattr(value, "tolist"):  # NumPy's arrays and numbers.
         value = value.tolist()
     if isinstance(value, Cost):
         value = asdict(value)

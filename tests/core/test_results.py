@@ -23,6 +23,7 @@ def test_numbers_that_are_not_finite_become_null() -> None:
     plain = jsonable({"a": np.array([1.0, np.nan, np.inf]), "b": (math.nan, 2), "c": Cost(3, 0, 0.5)})
     assert plain == {"a": [1.0, None, None], "b": [None, 2], "c": {"steps": 3, "evaluations": 0, "seconds": 0.5}}
     json.dumps(plain, allow_nan=False)
+    assert jsonable(np.float32(0.5)) == 0.5
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, "fast", None, [1]])
