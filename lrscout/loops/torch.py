@@ -213,14 +213,21 @@ def _used_by(function: Any) -> list[object]:
         elif inspect.isfunction(thing):
             # Helpers of the same file are followed; a library's functions are taken to keep nothing.
             if thing.__module__ == getattr(function, "__module__", thing.__module__):
-                names = inspect.getclosurevars(thing)
-                defaults = [*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
-                waiting += [*names.nonlocals.values(), *names.globals.values(), *defaults]
+                waiting += _reached_by_name(thing)
         elif isinstance(thing, (list, tuple, dict)):
             waiting += list(thing.values() if isinstance(thing, dict) else thing)[:_LONGEST_CONTAINER]  # pyright: ignore
         else:
             used.append(_Owner(thing) if thing is function else thing)
     return used
+
+
+def _reached_by_name(function: Any) -> list[Any]:
+    defaults: list[Any] = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    try:
+        names = inspect.getclosurevars(function)
+    except ValueError:  # A variable of the enclosing function has no value yet.
+        return defaults
+    return [*names.nonlocals.values(), *names.globals.values(), *defaults]
 
 
 @dataclass(frozen=True)

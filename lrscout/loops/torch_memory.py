@@ -154,13 +154,12 @@ class Memory:
         return back
 
     def _remember_list(self, value: Any) -> _Back:
-        if all(type(item) in _PLAIN for item in value):
-            items = list(value)
-            return lambda: (value.clear(), value.extend(items))
-        backs = [self._remember(item) for item in value]
+        plain = all(type(item) in _PLAIN for item in value)
+        items: list[Any] = list(value)
+        backs = [] if plain else [self._remember(item) for item in items]
 
         def back() -> Any:
-            present = [item() for item in backs]
+            present = items if plain else [item() for item in backs]
             value.clear()
             value.extend(present)
             return value

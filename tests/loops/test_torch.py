@@ -294,6 +294,19 @@ def test_everything_that_a_step_reaches_comes_home_whatever_its_form(form: str) 
     torch.testing.assert_close(list(watched.state_dict().values()), before, rtol=0, atol=0)
 
 
+def test_a_step_function_may_refer_to_what_is_yet_to_come() -> None:
+    model, optimizer = linear()
+
+    def step_fn(batch):
+        if later is None:
+            return model(batch[0]).mean()
+        return nn.functional.mse_loss(model(batch[0]), batch[1])
+
+    loop = lrscout.from_torch(model, optimizer, step_fn=step_fn, data=BATCHES)
+    later = "a value"
+    assert loop.step(0.1) > 0
+
+
 def test_what_cannot_be_written_does_not_keep_the_rest_from_coming_home() -> None:
     class Cached(nn.Module):
         def __init__(self) -> None:
