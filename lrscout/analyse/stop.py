@@ -18,8 +18,8 @@ class StopRule:
 
     The run is over when three losses in a row lie above `start + (start - best) + 6 noise`, where `start` and the
     noise are read off the opening, a tenth of the run and at least five steps, and `best` is the lowest smoothed loss.
-    Before the opening is over, only a NaN or an infinity ends the run. The rule only compares
-    differences, so it holds for negative losses and for losses around zero, where "four times the best one" does not.
+    Before the opening is over, only a NaN or an infinity ends the run. The rule only compares differences, so it holds
+    for negative losses and for losses around zero, where "four times the best one" does not.
 
     Args:
         steps: the number of steps that the run would take.

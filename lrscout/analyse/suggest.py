@@ -39,8 +39,7 @@ _REPLICATES = 100
 _QUANTILES = (0.1, 0.9)
 _SIGNIFICANT_FALL = 1.25
 """How many standard deviations of one loss the smoothed curve must fall below its first third to count as fallen.
-Simulated on pure noise, such a fall comes up less than once in a hundred curves of 100 points, and three times in a
-hundred of 20."""
+On pure noise such a fall comes up at most once in a hundred curves of 100 points; a test holds that."""
 
 _STEEP_FALL = 2.0
 """The same below its opening, which has fewer points, for a curve that falls within its first third."""

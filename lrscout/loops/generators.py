@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-_LONGEST_CONTAINER = 100
+LONGEST_CONTAINER = 100
+"""A longer container holds data, not the few objects of a program, and is not looked into."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def find_generators(roots: Iterable[object], depth: int = 4) -> list[Generator]:
 def _parts(value: Any) -> list[Any]:
     if isinstance(value, (list, tuple, dict)):
         items: list[Any] = list(value.values() if isinstance(value, dict) else value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        return items if len(items) <= _LONGEST_CONTAINER else []
+        return items if len(items) <= LONGEST_CONTAINER else []
     if isinstance(value, (type, ModuleType)):
         return []
     return list(getattr(value, "__dict__", {}).values())

@@ -223,7 +223,6 @@ class _Rate:
                 "Cannot set the learning rate because it is a schedule, which sets it anew at every step. "
                 "Inject a number: optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)."
             )
-
         if len(rates) > 1:
             raise UnsupportedLoopError(
                 f"Cannot set the learning rate because the optimizer has {len(rates)} of them. Give a function of one "

@@ -17,10 +17,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from lrscout.core.errors import LossError, UnsupportedLoopError
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place
-from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
+from lrscout.loops.generators import LONGEST_CONTAINER, Generators, find_generators, global_generators, torch_generators
 from lrscout.loops.torch_memory import Memory, accelerator_generators
-
-_LONGEST_CONTAINER = 100
 
 
 def from_torch(
@@ -215,7 +213,7 @@ def _used_by(function: Any) -> list[object]:
             if thing.__module__ == getattr(function, "__module__", thing.__module__):
                 waiting += _reached_by_name(thing)
         elif isinstance(thing, (list, tuple, dict)):
-            waiting += list(thing.values() if isinstance(thing, dict) else thing)[:_LONGEST_CONTAINER]  # pyright: ignore
+            waiting += list(thing.values() if isinstance(thing, dict) else thing)[:LONGEST_CONTAINER]  # pyright: ignore
         else:
             used.append(_Owner(thing) if thing is function else thing)
     return used

@@ -161,8 +161,8 @@ def range_test(
             start by as much as the loss had fallen below it, and six times the noise more, or when one is not finite.
         steps: the number of steps, at least 5.
         ladder: ``"exponential"``, an even ratio between neighbours, or ``"linear"``, an even difference.
-        repeats: how often to run the test, each time with another order of the data. More repeats make the
-            suggestion steadier, and its interval then covers the spread among them.
+        repeats: how often to run the test, each time with another order of the data. The suggestion is then the median,
+            and steadier.
         loss: ``"training"``, the loss of each step's batch, or ``"evaluation"``, the loss on the evaluation data before
             each step.
         rule: the rule of `RangeTest.lr`: ``"minimum"``, ``"steepest"``, ``"valley"`` or ``"slide"``.

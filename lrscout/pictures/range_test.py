@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrscout.analyse.smoothing import noise, opening_of
+from lrscout.analyse.smoothing import opening_noise, opening_of
 from lrscout.core.curve import Curve, Stop
 from lrscout.measure.range_test import RangeTest
 from lrscout.pictures.style import (
@@ -88,7 +88,7 @@ def _valley(losses: Float[np.ndarray, " step"]) -> tuple[float, float]:
     opening = opening_of(losses)
     # On a short ladder the loss may be falling already while it opens.
     start, lowest = max(float(losses[0]), float(np.median(losses[:opening]))), float(np.min(losses))
-    scatter = float(np.median(noise(losses)[:opening]))
+    scatter = opening_noise(losses)
     reach = max(0.6 * (start - lowest), 4 * scatter)
     if reach <= 1e-6 * abs(start):  # Flat, but perhaps for a rise at the end, of which the last part may be explosion.
         reach = max(float(np.quantile(losses, 0.75)) - start, 0.1 * abs(start)) or 1.0

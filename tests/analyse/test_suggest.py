@@ -46,8 +46,8 @@ def test_negative_zero_large_and_small_losses_change_nothing(rule: str, level: f
 
 @pytest.mark.parametrize("rule", ["minimum", "steepest"])
 @pytest.mark.parametrize("noise", [0.02, 0.1])
-def test_the_interval_covers_the_truth_as_often_as_it_says(rule: str, noise: float) -> None:
-    """The rate of the curve without noise lies in the 80 % interval on about four curves in five."""
+def test_the_interval_holds_the_rules_answer_without_noise_on_most_curves(rule: str, noise: float) -> None:
+    """The answer on the curve without noise, equally smoothed, since the interval speaks of noise and not of lag."""
     covered = []
     for seed in range(100):
         noisy = range_test_curve(noise=noise, seed=seed)
