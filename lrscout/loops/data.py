@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import islice
 from operator import itemgetter
 from typing import Any
@@ -17,7 +17,7 @@ from lrscout.loops.stream import Mark, Stream
 _TRAINING_BATCHES_FOR_EVALUATION = 4
 _LONGEST_EVALUATION_ITERATOR = 64
 _EVALUATION_SEED = 0
-_NO_EVALUATION = "The evaluation data has no batches: iterating over it ended at once."
+NO_EVALUATION = "The evaluation data has no batches: iterating over it ended at once."
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Data:
                 return batch
         finally:
             self._generators.load(before)
-        raise EmptyDataError(_NO_EVALUATION)
+        raise EmptyDataError(NO_EVALUATION)
 
     def place(self) -> Place:
         """Return a mark of the position in the data and a copy of the generators' states."""
@@ -86,16 +86,26 @@ class Data:
         self._stream.return_to(place.mark)
         self._generators.load(place.generators)
 
-    def reseed(self, seed: int) -> None:
-        """Start every generator and the pass over the data anew from a seed."""
-        self._generators.seed(seed)
+    def reseed(self, seed: int, process: int = 0) -> None:
+        """Start every generator and the pass over the data anew from a seed, other ones in each process."""
+        self._generators.seed(seed, process)
         self._stream.restart()
 
     def mean_over_evaluation(self, loss_of: Callable[[Any], float]) -> float:
         """Return the mean of a loss over the evaluation batches, each weighted by its number of examples.
 
         The generators draw the same numbers at every evaluation and end where they were.
+
+        Raises:
+            EmptyDataError: there are no evaluation batches.
         """
+        total, examples = self.sum_over_evaluation(loss_of)
+        if not examples:
+            raise EmptyDataError(NO_EVALUATION)
+        return total / examples
+
+    def sum_over_evaluation(self, loss_of: Callable[[Any], float]) -> tuple[float, float]:
+        """Return the sum of the loss over all evaluation examples, and their number."""
         before = self._generators.save()
         try:
             self._generators.seed(_EVALUATION_SEED)
@@ -106,9 +116,7 @@ class Data:
                 examples += size
         finally:
             self._generators.load(before)
-        if not examples:
-            raise EmptyDataError(_NO_EVALUATION)
-        return total / examples
+        return total, examples
 
     def _evaluation_batches(self) -> Iterable[Any]:
         if self._kept is None:
@@ -184,7 +192,9 @@ def batch_size_of(batch: Any) -> int:
     shape = getattr(batch, "shape", None)
     if shape is not None:
         return int(shape[0]) if len(shape) else 1
-    if isinstance(batch, (dict, list, tuple)) and batch:
+    if is_dataclass(batch):
+        batch = [getattr(batch, field.name) for field in fields(batch)]
+    if isinstance(batch, (Mapping, list, tuple)) and batch:
         return batch_size_of(_leaves(batch)[0])
     return 1
 

@@ -45,10 +45,10 @@ class Generators:
         for generator, state in zip(self._generators, states, strict=True):
             generator.load(state)
 
-    def seed(self, seed: int) -> None:
-        """Start all of them anew, each from its own stream of `seed`."""
+    def seed(self, seed: int, process: int = 0) -> None:
+        """Start all of them anew, each from its own stream of `seed` and of the process that it runs in."""
         for index, generator in enumerate(self._generators):
-            generator.seed(int(np.random.SeedSequence([seed, index]).generate_state(1)[0]))
+            generator.seed(int(np.random.SeedSequence([seed, index, process]).generate_state(1)[0]))
 
 
 def global_generators() -> list[Generator]:

@@ -165,7 +165,7 @@ def test_optimizers_and_models_that_cannot_be_stepped() -> None:
     model, _ = linear()
     with pytest.raises(UnsupportedLoopError, match="LBFGS because"):
         lrscout.from_torch(model, torch.optim.LBFGS(model.parameters()), nn.MSELoss(), BATCHES)
-    with pytest.raises(UnsupportedLoopError, match="lr is 0"):
+    with pytest.raises(UnsupportedLoopError, match="lr that is 0"):
         lrscout.from_torch(model, torch.optim.SGD(model.parameters(), lr=0.0), nn.MSELoss(), BATCHES)
     lazy = nn.LazyLinear(1)
     with pytest.raises(UnsupportedLoopError, match="Run one batch through it"):
@@ -174,7 +174,7 @@ def test_optimizers_and_models_that_cannot_be_stepped() -> None:
 
 def test_arguments_that_make_no_step() -> None:
     model, optimizer = linear()
-    with pytest.raises(UnsupportedLoopError, match="either loss_fn"):
+    with pytest.raises(UnsupportedLoopError, match="Give one of loss_fn"):
         lrscout.from_torch(model, optimizer, data=BATCHES)
     with pytest.raises(UnsupportedLoopError, match="Give data"):
         lrscout.from_torch(model, optimizer, nn.MSELoss())

@@ -29,7 +29,7 @@ class Memory:
     Args:
         roots: the objects to remember.
         counters: objects of which only plain attributes (numbers, words, flags) are remembered, such as a data set
-            with the number of its epoch.
+            with the number of its epoch; their arrays are data.
     """
 
     def __init__(self, roots: Iterable[object], counters: Iterable[object] = ()) -> None:
@@ -104,7 +104,15 @@ class Memory:
     def _remember_plain_attributes(self, value: Any) -> _Back:
         attributes: dict[str, Any] = getattr(value, "__dict__", {})
         plain = {name: item for name, item in attributes.items() if type(item) in _PLAIN}
-        return lambda: attributes.update(plain)
+        # A counter that is shared with a loader's workers is a tensor.
+        shared = [self._remember(item) for item in attributes.values() if _is_number(item)]
+
+        def back() -> None:
+            attributes.update(plain)
+            for number in shared:
+                number()
+
+        return back
 
     def _remember_generator(self, value: object, generator: Generator) -> _Back:
         state = generator.save()
@@ -190,6 +198,10 @@ class Memory:
             return value
 
         return back
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.ndim == 0
 
 
 def _overlaps_itself(tensor: torch.Tensor) -> bool:

@@ -1,0 +1,1 @@
+"""What every loop that PyTorch computes has in common, whoever wrote the training code around it."""

@@ -1,0 +1,127 @@
+"""The loop that PyTorch computes: made by `from_torch`, `from_lightning` and `from_trainer`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from lrscout.core.errors import EmptyDataError, UnsupportedLoopError
+from lrscout.core.loop import Snapshot
+from lrscout.loops.data import NO_EVALUATION, Data, Place
+from lrscout.loops.pytorch.batches import begin_epoch, counters_of, moved
+from lrscout.loops.pytorch.memory import Memory
+from lrscout.loops.pytorch.processes import Processes, evaluate_alone
+from lrscout.loops.pytorch.rates import Rates
+from lrscout.loops.pytorch.steps import LossOf, Step, one_number
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    memory: Memory
+    place: Place
+
+
+class TorchLoop:
+    """A loop of PyTorch modules and optimizers.
+
+    Args:
+        roots: the objects whose state a step changes.
+        modules: every module among them.
+        step: takes one step.
+        rates: the learning rates that are moved.
+        eval_loss_of: the loss of an evaluation batch, or None where there is no way to tell.
+        data: the batches.
+        source: what the training batches come from, such as a loader, whose counters come home.
+        device: where batches are moved to.
+        visit: opened around each step, evaluation and snapshot; puts the user's objects in place for them, and back
+            afterwards.
+    """
+
+    def __init__(
+        self,
+        *,
+        roots: Sequence[object],
+        modules: Sequence[nn.Module],
+        step: Step,
+        rates: Rates,
+        eval_loss_of: LossOf | None,
+        data: Data,
+        source: object,
+        device: torch.device,
+        visit: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self._roots = roots
+        self._modules = modules
+        self._take_step = step
+        self._rates = rates
+        self._eval_loss_of = eval_loss_of
+        self._data = data
+        self._source = source
+        self._device = device
+        self._visit = visit
+        self._processes = Processes(modules)
+
+    @property
+    def lr(self) -> float:
+        return self._rates.lr
+
+    def step(self, lr: float) -> float:
+        with self._visit():
+            self._rates.set(lr)
+            return self._processes.mean(self._take_step(self._draw))
+
+    def evaluate(self) -> float:
+        if self._eval_loss_of is None:
+            raise UnsupportedLoopError("Cannot evaluate this loop because update_fn also trains. Give eval_fn as well.")
+        with self._visit():
+            # The loss function may change things even in evaluation mode, such as an average that it keeps.
+            before = Memory(root for root in self._roots if not isinstance(root, Optimizer))
+            try:
+                for module in self._modules:
+                    evaluate_alone(module)
+                with torch.no_grad():
+                    total, examples = self._data.sum_over_evaluation(self._evaluation_loss)
+            finally:
+                before.bring_back()
+        sums = self._processes.sum(torch.tensor([total, examples], dtype=torch.float64))
+        if not sums[1]:
+            raise EmptyDataError(NO_EVALUATION)
+        return float(sums[0] / sums[1])
+
+    def snapshot(self) -> Snapshot:
+        return _Snapshot(Memory(self._roots, counters_of(self._source)), self._data.place())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        assert isinstance(snapshot, _Snapshot)
+        try:
+            snapshot.memory.bring_back()
+        finally:
+            self._data.return_to(snapshot.place)
+
+    def reseed(self, seed: int) -> None:
+        # Processes that train together share the parameters, not the examples.
+        self._data.reseed(seed, self._processes.rank)
+        begin_epoch(self._source, seed)
+
+    def _draw(self) -> Any:
+        return moved(self._data.draw(), self._device)
+
+    def _evaluation_loss(self, batch: Any) -> float:
+        assert self._eval_loss_of is not None
+        return one_number(self._eval_loss_of(moved(batch, self._device))).item()
+
+
+def modules_of(roots: Iterable[object]) -> list[nn.Module]:
+    """Return every module under the roots, each once."""
+    found: dict[int, nn.Module] = {}
+    for root in roots:
+        held = [root] if isinstance(root, nn.Module) else list(getattr(root, "__dict__", {}).values())
+        for module in (module for holder in held if isinstance(holder, nn.Module) for module in holder.modules()):
+            found[id(module)] = module
+    return list(found.values())

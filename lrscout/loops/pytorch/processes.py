@@ -1,0 +1,58 @@
+"""Loops that several processes run together, each on its own batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import distributed, nn
+from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.nn.parallel import DistributedDataParallel
+
+
+class Processes:
+    """The processes that train one model together; one process alone if the model is not distributed.
+
+    Every process sees the mean of the losses, so that all of them take the same decisions at the same step: one NaN
+    anywhere is a NaN everywhere.
+
+    Args:
+        modules: the modules of the loop.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        together = distributed.is_available() and distributed.is_initialized()
+        self._together = together and any(_is_distributed(module) for module in modules)
+
+    @property
+    def rank(self) -> int:
+        """The number of this process among them."""
+        return distributed.get_rank() if self._together else 0
+
+    def mean(self, loss: torch.Tensor) -> float:
+        """Return the mean of every process's loss."""
+        if not self._together:
+            return loss.item()
+        return self.sum(loss).item() / distributed.get_world_size()
+
+    def sum(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Return the sums of every process's numbers."""
+        if not self._together:
+            return numbers
+        total = numbers.detach().clone()
+        distributed.all_reduce(total)  # pyright: ignore[reportUnknownMemberType]
+        return total
+
+
+def evaluate_alone(module: nn.Module) -> None:
+    """Put a module in evaluation mode in which it waits for no other process."""
+    module.training = False
+    if isinstance(module, DistributedDataParallel):
+        # It would spread its buffers before each batch, and hang where another process has fewer batches.
+        module.require_forward_param_sync = False
+
+
+def _is_distributed(module: nn.Module) -> bool:
+    if isinstance(module, (DistributedDataParallel, FullyShardedDataParallel)):
+        return True
+    return any(hasattr(parameter, "device_mesh") for parameter in module.parameters(recurse=False))

@@ -1,0 +1,64 @@
+"""The learning rates of an optimizer's parameter groups, moved together or one alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
+
+
+class Rates:
+    """One number for the learning rates of an optimizer.
+
+    Args:
+        optimizer: the optimizer.
+        group: the parameter group whose lr is moved while the others are held, by its index or its ``"name"``; None
+            moves all of them, each keeping its ratio to the first that is not 0.
+
+    Raises:
+        InvalidValueError: there is no such group.
+        UnsupportedLoopError: the lr of the group, or of all groups, is 0.
+    """
+
+    def __init__(self, optimizer: Optimizer, group: int | str | None = None) -> None:
+        groups: list[dict[str, Any]] = optimizer.param_groups
+        self._groups = groups if group is None else [_find(groups, group)]
+        lrs = [float(group["lr"]) for group in self._groups]
+        if not any(lrs):
+            # A warmup may begin at 0; the schedulers then keep the lr that the user set in `initial_lr`.
+            lrs = [float(group.get("initial_lr", 0)) for group in self._groups]
+        if not any(lrs):
+            raise UnsupportedLoopError(
+                "Cannot scale an lr that is 0 in every parameter group to be scouted. Set it to what you would use."
+            )
+        self._first = next(index for index, lr in enumerate(lrs) if lr)
+        self._shares = [lr / lrs[self._first] for lr in lrs]
+
+    @property
+    def lr(self) -> float:
+        """The lr of the first group that moves."""
+        return float(self._groups[self._first]["lr"])
+
+    def set(self, lr: float) -> None:
+        """Give the first group that moves this lr, and the others their shares of it."""
+        for group, share in zip(self._groups, self._shares, strict=True):
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(lr * share)
+            else:
+                group["lr"] = lr * share
+
+
+def _find(groups: list[dict[str, Any]], wanted: int | str) -> dict[str, Any]:
+    if isinstance(wanted, int) and 0 <= wanted < len(groups):
+        return groups[wanted]
+    for group in groups:
+        if isinstance(wanted, str) and group.get("name") == wanted:
+            return group
+    names = [group["name"] for group in groups if "name" in group]
+    raise InvalidValueError(
+        f"group must be a number from 0 to {len(groups) - 1}"
+        f"{f' or one of {names}' if names else ''}, but it is {wanted!r}."
+    )
