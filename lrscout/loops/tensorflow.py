@@ -12,6 +12,7 @@ from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place, as_batches
 from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
+from lrscout.loops.tfdata import repeatable
 
 tf = require("tensorflow", extra="tensorflow")
 
@@ -30,7 +31,7 @@ _HIDDEN_STATE = {
 
 
 def from_tensorflow(
-    variables: Sequence[Any],
+    variables: Any,
     optimizer: Any,
     loss_fn: Callable[[Any], Any],
     data: Any,
@@ -47,13 +48,12 @@ def from_tensorflow(
     states of `tf.random.Generator` and of Keras seed generators.
 
     Args:
-        variables: the variables to train.
+        variables: the variables to train, or a `tf.Module`, of which the trainable ones are taken.
         optimizer: a Keras optimizer, or None for plain gradient descent at `lr`.
         loss_fn: takes a batch and returns the loss. It is traced once for each shape of batch.
         data: arrays or tensors (a tuple or a dictionary) of equal length, or an iterable of batches, such as a
-            `tf.data.Dataset`. The passes over a shuffled data set share a counter that TensorFlow shows to nobody: the
-            loop comes home, since what was drawn comes again, but a pass of your own may see the next order, and
-            repeats of a test see one order.
+            `tf.data.Dataset`. A data set that is shuffled anew at each pass is shuffled by seeds of the loop's own, so
+            that your own passes see what they would have seen.
         lr: the learning rate that you would use; read off the optimizer if there is one.
         batch_size: examples in each batch of arrays; None makes all of them one batch.
         eval_data: arrays or batches for `evaluate`; by default four training batches.
@@ -64,8 +64,8 @@ def from_tensorflow(
         The loop.
 
     Raises:
-        UnsupportedLoopError: there are no variables; the optimizer does not run on TensorFlow; or (at the first use)
-            the loss draws random numbers from a counter that TensorFlow hides.
+        UnsupportedLoopError: there are no variables; a distribution strategy is in use; the optimizer does not run on
+            TensorFlow; or (at the first use) the loss draws random numbers from a counter that TensorFlow hides.
         InvalidValueError: `lr` is not a finite number above zero, or the arrays do not fit together.
 
     >>> w = tf.Variable(1.0)
@@ -73,18 +73,24 @@ def from_tensorflow(
     >>> loop.step(0.25), loop.step(0.25)
     (1.0, 0.25)
     """
+    if isinstance(variables, tf.Module):
+        variables = variables.trainable_variables
     if not variables:
         raise UnsupportedLoopError("variables is empty: there is nothing to train.")
-    if tf.distribute.has_strategy():
-        raise UnsupportedLoopError("Cannot scout under a tf.distribute strategy; build the loop outside its scope.")
-    training = as_batches(data, batch_size)
-    evaluation = None if eval_data is None else as_batches(eval_data, None)
+    if tf.distribute.has_strategy() or any(isinstance(v, tf.distribute.DistributedValues) for v in variables):
+        raise UnsupportedLoopError(
+            "Cannot scout under a tf.distribute strategy. Make variables, optimizer and loop outside its scope."
+        )
+    training, restartable = _passes(as_batches(data, batch_size))
+    evaluation, _ = (None, True) if eval_data is None else _passes(as_batches(eval_data, None))
     update = _GradientDescent(variables, lr) if optimizer is None else _KerasUpdate(variables, optimizer)
     generators = Generators([*global_generators(), *find_generators([training, evaluation]), *torch_generators()])
-    # The passes over a shuffled tf.data.Dataset share one hidden counter, so none may be opened out of turn.
-    restartable = not isinstance(training, tf.data.Dataset)
     batches = Data(training, evaluation, generators, restartable=restartable)
     return TensorFlowLoop(variables, update, loss_fn, eval_fn or loss_fn, batches, list(stateful))
+
+
+def _passes(batches: Any) -> tuple[Any, bool]:
+    return repeatable(batches) if isinstance(batches, tf.data.Dataset) else (batches, True)
 
 
 class _GradientDescent:

@@ -57,6 +57,15 @@ def scheduled_adam() -> Case:
         kept = keras.random.dropout(x, 0.2, seed=seeds)
         return tf.reduce_mean((tf.linalg.matvec(kept, w) + b - y) ** 2)
 
+    def train(steps: int) -> list[float]:
+        losses = []
+        for batch in data.repeat().take(steps):
+            with tf.GradientTape() as tape:
+                value = loss(batch)
+            optimizer.apply(tape.gradient(value, [w, b]), [w, b])
+            losses.append(float(value))
+        return losses
+
     loop = lrscout.from_tensorflow([w, b], optimizer, loss, data, eval_data=(X, Y))
     parts = {
         "variables": variable(w, b),
@@ -64,7 +73,7 @@ def scheduled_adam() -> Case:
         "seeds": variable(seeds.state),
         "place": stream_place(loop),
     }
-    return Case(loop, parts)
+    return Case(loop, parts, train)
 
 
 def momentum() -> Case:

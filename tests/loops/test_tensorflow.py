@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import lrscout
 from lrscout.core.errors import EmptyDataError, LossError, UnsupportedLoopError
+from lrscout.loops.tfdata import repeatable
 
 X = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
 Y = X.sum(1)
@@ -83,8 +84,15 @@ def test_loops_that_cannot_be_made() -> None:
         lrscout.from_tensorflow([w], None, squares(w), (X, Y))
     with pytest.raises(UnsupportedLoopError, match="must be a Keras optimizer"):
         lrscout.from_tensorflow([w], "adam", squares(w), (X, Y))
-    with tf.distribute.OneDeviceStrategy("cpu:0").scope(), pytest.raises(UnsupportedLoopError, match="strategy"):
+    with (
+        tf.distribute.OneDeviceStrategy("cpu:0").scope(),
+        pytest.raises(UnsupportedLoopError, match="outside its scope"),
+    ):
         lrscout.from_tensorflow([w], None, squares(w), (X, Y), lr=0.1)
+    with tf.distribute.MirroredStrategy(["cpu:0"]).scope():
+        mirrored = tf.Variable(tf.ones(3))
+    with pytest.raises(UnsupportedLoopError, match="outside its scope"):
+        lrscout.from_tensorflow([mirrored], None, squares(mirrored), (X, Y), lr=0.1)
     with pytest.raises(EmptyDataError):
         lrscout.range_test(lrscout.from_tensorflow([w], None, squares(w), [], lr=0.1))
 
@@ -94,3 +102,62 @@ def test_evaluation_batches_of_unequal_size_are_weighted() -> None:
     unequal = [(X[:3], Y[:3]), (X[3:], Y[3:])]
     loop = lrscout.from_tensorflow([w], None, squares(w), (X, Y), lr=0.1, batch_size=4, eval_data=unequal)
     assert loop.evaluate() == pytest.approx(np.mean((X @ w.numpy() - Y) ** 2), rel=1e-5)
+
+
+def test_a_module_trains_its_trainable_variables() -> None:
+    class Line(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.slope = tf.Variable(tf.ones(3) / 2)
+            self.calls = tf.Variable(0.0, trainable=False)
+
+        def __call__(self, x):
+            self.calls.assign_add(1.0)
+            return tf.linalg.matvec(x, self.slope)
+
+    line = Line()
+    loop = lrscout.from_tensorflow(line, None, lambda b: tf.reduce_mean((line(b[0]) - b[1]) ** 2), (X, Y), lr=0.1)
+    before = line.slope.numpy()
+    loop.step(0.1)
+    gradient = 2 * X.T @ (X @ before - Y) / 16
+    np.testing.assert_allclose(line.slope.numpy(), before - 0.1 * gradient, rtol=1e-4)
+    lrscout.range_test(loop)
+    assert line.calls.numpy() == 1
+
+
+PIPELINES = {
+    "shuffled": lambda: tf.data.Dataset.range(12).shuffle(12),
+    "seeded": lambda: tf.data.Dataset.range(12).shuffle(12, seed=3).map(lambda number: number * 2),
+    "cached": lambda: tf.data.Dataset.range(12).cache().shuffle(12, seed=3).repeat(2).prefetch(2),
+    "a cache of a shuffle": lambda: tf.data.Dataset.range(12).shuffle(12, seed=3).cache(),
+    "always one order": lambda: tf.data.Dataset.range(12).shuffle(12, seed=3, reshuffle_each_iteration=False),
+    "a generator": lambda: tf.data.Dataset.from_generator(
+        lambda: iter(range(12)), output_signature=tf.TensorSpec((), tf.int64)
+    ).shuffle(12),
+}
+
+
+def in_order(batches) -> list[int]:
+    return [int(number) for number in batches]
+
+
+@pytest.mark.parametrize("make", PIPELINES.values(), ids=PIPELINES)
+def test_passes_over_a_pipeline_leave_the_users_own_passes_alone(make) -> None:
+    tf.random.set_seed(0)
+    pipeline = make()
+    expected = [in_order(pipeline), in_order(pipeline)]
+    tf.random.set_seed(0)
+    pipeline = make()
+    ours, restartable = repeatable(pipeline)
+    assert restartable
+    first, second = in_order(ours), in_order(ours)
+    assert [in_order(pipeline), in_order(pipeline)] == expected
+    assert sorted(first) == sorted(second) == sorted(expected[0])
+    assert (first == second) == (make is PIPELINES["always one order"])
+
+
+def test_the_repeats_of_a_shuffled_pipeline_see_other_orders() -> None:
+    w = tf.Variable(tf.ones(3) / 2)
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(16).batch(4)
+    test = lrscout.range_test(lrscout.from_tensorflow([w], None, squares(w), data, lr=0.1), repeats=2)
+    assert not np.array_equal(test.curves[0].losses[:4], test.curves[1].losses[:4])
