@@ -1,7 +1,7 @@
 """The one battery that every adapter faces: whatever a verb does, the loop goes on as if nothing had happened.
 
-A `Case` is a loop with the user's own code around it. Two equal cases are made; both take a few steps; one is disturbed
-by a verb, by an error, by Ctrl-C; both go on; every loss and every part of their state must then be equal, bit for bit.
+A `Case` is a loop with the user's own code around it. Of two equal cases both take a few steps; one is disturbed by a
+verb, by an error, by Ctrl-C; both go on; every loss and every part of their state must then be equal, bit for bit.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -135,42 +136,56 @@ DISTURBANCES = (
 
 def check_comes_home(make: Callable[[], Case], disturb: Callable[[Case], None], forget: str | None = None) -> None:
     """Assert that a disturbed case goes on through its loop as an undisturbed one does."""
-    _check(make, disturb, lambda case, steps: [case.loop.step(case.loop.lr) for _ in range(steps)], forget)
+    _check(make, disturb, _through_the_loop, forget)
 
 
 def check_user_goes_on(make: Callable[[], Case], disturb: Callable[[Case], None]) -> None:
     """Assert that the user's own code goes on after a disturbance as it does without one."""
-
-    def train(case: Case, steps: int) -> list[float]:
-        assert case.train is not None
-        return case.train(steps)
-
-    _check(make, disturb, train)
+    _check(make, disturb, _through_the_users_code)
 
 
-def _check(
-    make: Callable[[], Case],
-    disturb: Callable[[Case], None],
-    go_on: Callable[[Case, int], list[float]],
-    forget: str | None = None,
-) -> None:
-    course = []
-    for disturbed in (False, True):
-        case = make()
-        go_on(case, WARM_UP)
-        if disturbed:
-            if forget is not None:
-                case.loop = Forgets(case.loop, case.parts[forget])
-            before = {name: bits(part.read()) for name, part in case.parts.items() if name != "place"}
-            disturb(case)
-            after = {name: bits(part.read()) for name, part in case.parts.items() if name != "place"}
-            assert before == after, f"not at home: {[name for name in before if before[name] != after[name]]}"
-        losses = go_on(case, STEPS)
-        state = {name: bits(part.read()) for name, part in case.parts.items() if name != "place"}
-        course.append((bits(losses), state))
-    assert course[0][0] == course[1][0], "the losses afterwards differ"
-    differing = [name for name in course[0][1] if course[0][1][name] != course[1][1][name]]
+def _through_the_loop(case: Case, steps: int) -> list[float]:
+    return [case.loop.step(case.loop.lr) for _ in range(steps)]
+
+
+def _through_the_users_code(case: Case, steps: int) -> list[float]:
+    assert case.train is not None
+    return case.train(steps)
+
+
+GoOn = Callable[[Case, int], list[float]]
+
+
+def _check(make: Callable[[], Case], disturb: Callable[[Case], None], go_on: GoOn, forget: str | None = None) -> None:
+    case = make()
+    go_on(case, WARM_UP)
+    if forget is not None:
+        case.loop = Forgets(case.loop, case.parts[forget])
+    before = _state(case)
+    disturb(case)
+    away = _differing(before, _state(case))
+    assert not away, f"not at home: {away}"
+    losses, state = bits(go_on(case, STEPS)), _state(case)
+    expected_losses, expected_state = _undisturbed(make, go_on)
+    assert losses == expected_losses, "the losses afterwards differ"
+    differing = _differing(expected_state, state)
     assert not differing, f"the state afterwards differs: {differing}"
+
+
+@cache
+def _undisturbed(make: Callable[[], Case], go_on: GoOn) -> tuple[Any, dict[str, Any]]:
+    """The course of a case that nobody disturbs, which is the same every time it is made."""
+    case = make()
+    go_on(case, WARM_UP)
+    return bits(go_on(case, STEPS)), _state(case)
+
+
+def _state(case: Case) -> dict[str, Any]:
+    return {name: bits(part.read()) for name, part in case.parts.items() if name != "place"}
+
+
+def _differing(left: dict[str, Any], right: dict[str, Any]) -> list[str]:
+    return [name for name in left if left[name] != right[name]]
 
 
 def bits(value: Any) -> Any:

@@ -18,6 +18,7 @@ FLOORS = {
     "loops": 2,
     "runners": 3,
     "measure": 4,
+    "callbacks": 5,
     "lesson": 5,
     "examples": 5,
     "pictures": 5,

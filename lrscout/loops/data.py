@@ -141,13 +141,14 @@ class ArrayBatches:
     """Minibatches of arrays, in a new random order at every pass.
 
     Args:
-        arrays: arrays of equal length along their first axis, as a tuple or a dictionary.
+        arrays: arrays of equal length along their first axis, in tuples, lists and dictionaries; None stays None.
         batch_size: examples in a batch. A pass leaves out the examples that do not fill a batch, other ones each
             time, so that every batch has the same shape. None makes the whole data one batch.
         seed: the seed of the order.
+        shuffle: whether the order is a random one.
     """
 
-    def __init__(self, arrays: Any, batch_size: int | None, seed: int = 0) -> None:
+    def __init__(self, arrays: Any, batch_size: int | None, seed: int = 0, *, shuffle: bool = True) -> None:
         lengths = {len(leaf) for leaf in _leaves(arrays)}
         if len(lengths) != 1:
             raise InvalidValueError(f"The arrays of the data must be equally long, but their lengths are {lengths}.")
@@ -157,6 +158,7 @@ class ArrayBatches:
         # NumPy picks examples faster than a framework does one call at a time.
         self._arrays = arrays if batch_size is None else _mapped(np.asarray, arrays)
         self._batch_size = batch_size
+        self._shuffle = shuffle
         self._order = np.random.default_rng(seed)
 
     def __iter__(self) -> Iterator[Any]:
@@ -165,7 +167,7 @@ class ArrayBatches:
         if self._batch_size is None:
             yield self._arrays
             return
-        order = self._order.permutation(self._length)
+        order = self._order.permutation(self._length) if self._shuffle else np.arange(self._length)
         for start in range(0, self._length - self._batch_size + 1, self._batch_size):
             yield _mapped(itemgetter(order[start : start + self._batch_size]), self._arrays)
 
@@ -194,25 +196,31 @@ def batch_size_of(batch: Any) -> int:
         return int(shape[0]) if len(shape) else 1
     if is_dataclass(batch):
         batch = [getattr(batch, field.name) for field in fields(batch)]
-    if isinstance(batch, (Mapping, list, tuple)) and batch:
-        return batch_size_of(_leaves(batch)[0])
-    return 1
+    leaves = _leaves(batch)
+    return batch_size_of(leaves[0]) if leaves and leaves[0] is not batch else 1
 
 
 def _is_arrays(data: Any) -> bool:
-    if not isinstance(data, (tuple, dict)):
+    if not isinstance(data, (tuple, Mapping)):
         return False
     leaves = _leaves(data)
     return bool(leaves) and all(hasattr(leaf, "shape") for leaf in leaves)
 
 
 def _leaves(arrays: Any) -> list[Any]:
-    """Return the arrays of a tuple, a list or a dictionary."""
-    return list(arrays.values() if hasattr(arrays, "values") else arrays)
+    """Return the arrays of nested tuples, lists and dictionaries."""
+    if isinstance(arrays, Mapping):
+        arrays = tuple(arrays.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(arrays, (tuple, list)):
+        return [leaf for part in arrays for leaf in _leaves(part)]  # pyright: ignore[reportUnknownVariableType]
+    return [] if arrays is None else [arrays]
 
 
 def _mapped(function: Callable[[Any], Any], arrays: Any) -> Any:
-    """Return a tuple or a dictionary with a function applied to each of its arrays."""
-    if hasattr(arrays, "items"):
-        return {name: function(array) for name, array in arrays.items()}
-    return tuple(function(array) for array in arrays)
+    """Return nested tuples, lists and dictionaries with a function applied to each of their arrays."""
+    if isinstance(arrays, Mapping):
+        return {name: _mapped(function, part) for name, part in arrays.items()}  # pyright: ignore
+    if isinstance(arrays, (tuple, list)):
+        parts = [_mapped(function, part) for part in arrays]  # pyright: ignore[reportUnknownVariableType]
+        return parts if isinstance(arrays, list) else tuple(parts)
+    return None if arrays is None else function(arrays)

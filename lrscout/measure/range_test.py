@@ -186,29 +186,19 @@ def range_test(
     >>> round(test.lr, 2)
     0.23
     """
-    min_lr, max_lr = check_lr("min_lr", min_lr), check_lr("max_lr", max_lr)
-    if min_lr >= max_lr:
-        raise InvalidValueError(f"min_lr must be below max_lr, but min_lr is {min_lr:g} and max_lr is {max_lr:g}.")
-    if max_lr / min_lr > _WIDEST:
-        raise InvalidValueError(
-            f"max_lr must be at most {_WIDEST:g} times min_lr, but it is {max_lr / min_lr:g} times."
-        )
     if not isinstance(loop, Loop):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UnsupportedLoopError(
-            f"loop must be a loop, but it is a {type(loop).__name__}. Make one with lrscout.from_torch, from_jax, "
-            "from_tensorflow or from_functions."
+            f"loop must be a loop, but it is a {type(loop).__name__}. Make one with one of lrscout.from_*."
         )
-    steps = check_count("steps", steps, at_least=FEWEST_POINTS)
+    lrs = rungs(min_lr, max_lr, steps, ladder)
     repeats = check_count("repeats", repeats, at_least=1)
     seed = check_count("seed", seed, at_least=0)
-    check_choice("ladder", ladder, tuple(_LADDERS))
     check_choice("loss", loss, ("training", "evaluation"))
     check_choice("rule", rule, tuple(RULES))
     if smoothing is not None:
         check_share("smoothing", smoothing)
     evaluate = loss == "evaluation"
 
-    lrs = _rungs(min_lr, max_lr, steps, ladder)
     plan = [Run(lrs, seed + repeat, evaluate=evaluate, stops_early=True) for repeat in range(repeats)]
     began = time.perf_counter()
     with restored(loop) as home, progress("range test", steps * repeats) as on_step:
@@ -221,7 +211,27 @@ def range_test(
     return RangeTest(tuple(curves), rule, smoothing, loss, cost)
 
 
-def _rungs(min_lr: float, max_lr: float, steps: int, ladder: str) -> Float[np.ndarray, " step"]:
+def rungs(min_lr: float, max_lr: float, steps: int, ladder: str = "exponential") -> Float[np.ndarray, " step"]:
+    """Return the learning rates of a range test, the first and the last exactly as given.
+
+    Args:
+        min_lr: the lr of the first step.
+        max_lr: the lr of the last step.
+        steps: the number of steps.
+        ladder: ``"exponential"``, an even ratio between neighbours, or ``"linear"``, an even difference.
+
+    Raises:
+        InvalidValueError: as for `range_test`.
+    """
+    min_lr, max_lr = check_lr("min_lr", min_lr), check_lr("max_lr", max_lr)
+    if min_lr >= max_lr:
+        raise InvalidValueError(f"min_lr must be below max_lr, but min_lr is {min_lr:g} and max_lr is {max_lr:g}.")
+    if max_lr / min_lr > _WIDEST:
+        raise InvalidValueError(
+            f"max_lr must be at most {_WIDEST:g} times min_lr, but it is {max_lr / min_lr:g} times."
+        )
+    steps = check_count("steps", steps, at_least=FEWEST_POINTS)
+    check_choice("ladder", ladder, tuple(_LADDERS))
     lrs = max_lr * _LADDERS[ladder](min_lr / max_lr)(np.arange(steps), steps)
     lrs[0], lrs[-1] = min_lr, max_lr  # Exactly, whatever the rounding of the ramp.
     return lrs

@@ -1,18 +1,21 @@
-"""Every adapter against the battery, and the battery against broken restores."""
+"""Every adapter against the battery, and the battery against broken restores.
+
+Keras loops face it on the backend that Keras runs on; elsewhere than on TensorFlow they face it alone.
+"""
 
 from __future__ import annotations
 
-from functools import partial
-
+import keras
 import pytest
 
 from tests.battery import DISTURBANCES, Case, check_comes_home, check_user_goes_on, range_test
-from tests.loops import cases_functions, cases_jax, cases_tensorflow, cases_torch
+from tests.loops import cases_functions, cases_jax, cases_keras, cases_tensorflow, cases_torch
 
+MODULES = [cases_keras]
+if keras.backend.backend() == "tensorflow":
+    MODULES += [cases_torch, cases_jax, cases_tensorflow, cases_functions]
 CASES = {
-    f"{module.__name__.rpartition('_')[2]}-{name}": make
-    for module in (cases_torch, cases_jax, cases_tensorflow, cases_functions)
-    for name, make in module.CASES.items()
+    f"{module.__name__.rpartition('_')[2]}-{name}": make for module in MODULES for name, make in module.CASES.items()
 }
 PARTS = [(name, part) for name, make in CASES.items() for part in make().parts]
 
@@ -40,4 +43,4 @@ def test_the_battery_notices_an_evaluation_that_changes_something() -> None:
         case.loop.step(case.loop.lr)
 
     with pytest.raises(AssertionError, match="home"):
-        check_comes_home(partial(CASES["torch-everything"]), evaluate_and_step)
+        check_comes_home(cases_functions.CASES["lesson"], evaluate_and_step)

@@ -1,0 +1,1 @@
+"""The verbs as guests in a framework's own training loop."""

@@ -1,0 +1,51 @@
+"""The learning rate of a Keras optimizer, taken over and given back."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from lrscout.core.imports import require
+
+keras = require("keras", extra="keras")
+
+
+class KerasRate:
+    """The lr of a Keras optimizer, settable whether it is a number or follows a schedule.
+
+    A schedule is replaced by a variable while steps are traced and taken, and put back afterwards.
+
+    Args:
+        optimizer: the optimizer, or one that scales the loss around it.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self._optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        # A number's variable, or a schedule, or a function; nothing public tells which.
+        self._own = self._optimizer._learning_rate
+        self._scheduled = not isinstance(self._own, keras.Variable)
+        self._used = keras.Variable(self.lr, trainable=False, name="learning_rate") if self._scheduled else self._own
+
+    @property
+    def lr(self) -> float:
+        """The lr of the optimizer's next step."""
+        return float(self._optimizer.learning_rate)
+
+    def set(self, lr: float) -> None:
+        """Make this the lr of the steps taken while it is taken over."""
+        self._used.assign(lr)
+
+    @contextmanager
+    def taken_over(self) -> Generator[None]:
+        """Let the optimizer read our variable where it would follow its schedule."""
+        if not self._scheduled:
+            yield
+            return
+        # The optimizer tracks what it is given: backends that pass the state along find our variable in its list.
+        self._optimizer._learning_rate = self._used
+        try:
+            yield
+        finally:
+            self._optimizer._untrack_variable(self._used)
+            self._optimizer._learning_rate = self._own

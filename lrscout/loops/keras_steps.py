@@ -1,0 +1,100 @@
+"""A model's own training and test steps, on one batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from lrscout.core.errors import LossError
+from lrscout.core.imports import require
+
+keras = require("keras", extra="keras")
+
+
+class CompiledStep:
+    """What `fit` or `evaluate` does with one batch.
+
+    The step is compiled as the model says, for one batch at a time, and apart from the user's own compiled function: it
+    may read another learning rate. `train_on_batch` would not do: it hands a step of the user's own another structure
+    than `fit` does.
+
+    Args:
+        model: a built and compiled model.
+        kind: ``"train"`` or ``"test"``.
+        loss: the name of the loss among the logs.
+    """
+
+    def __init__(self, model: Any, kind: str, loss: str) -> None:
+        self._model = model
+        self._kind = kind
+        self._loss = loss
+        self._function: Any = None
+        self._reset: list[Any] | None = None
+
+    def __call__(self, batch: Any) -> float:
+        """Take the step and return the loss of this batch alone.
+
+        Raises:
+            LossError: the logs have no loss of that name.
+        """
+        data = keras.utils.pack_x_y_sample_weight(*batch)
+        with self._mode():
+            function = self._function or self._make()
+            # The logs are means since the last reset of the metrics.
+            if keras.backend.backend() == "jax":
+                logs = self._call_with_state(function, data)
+            else:
+                self._model.reset_metrics()
+                logs = function([data])
+        if self._loss not in logs:
+            raise LossError(
+                f"The model reports no {self._loss!r}, but {sorted(logs)}. Name the one to watch: loss='...'."
+            )
+        return float(logs[self._loss])
+
+    def _make(self) -> Any:
+        """Let the model make its function, and leave it the one that it had."""
+        model, name = self._model, f"{self._kind}_function"
+        own, steps_per_execution = getattr(model, name), model.steps_per_execution
+        model.steps_per_execution = 1
+        try:
+            getattr(model, f"make_{name}")(force=True)
+            self._function = getattr(model, name)
+        finally:
+            setattr(model, name, own)
+            model.steps_per_execution = steps_per_execution
+        return self._function
+
+    def _call_with_state(self, function: Any, data: Any) -> Any:
+        """Hand the function the variables and take them back: on JAX it changes nothing in place."""
+        model = self._model
+        groups: list[Any] = [model.trainable_variables, model.non_trainable_variables]
+        if self._kind == "train":
+            groups.append(model.optimizer.variables)
+        metrics: Any = model.metrics_variables
+        if self._reset is None or len(self._reset) != len(metrics):
+            model.reset_metrics()
+            self._reset = [np.array(variable.value) for variable in metrics]
+        state = (*([variable.value for variable in group] for group in groups), self._reset)
+        logs, state = function(state, iter([data]))
+        for group, values in zip([*groups, metrics], state, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(value)
+        return logs
+
+    @contextmanager
+    def _mode(self) -> Generator[None]:
+        """Put the PyTorch modules that a model may hold in the mode that `fit` or `evaluate` puts them in."""
+        if keras.backend.backend() != "torch":
+            yield
+            return
+        before = {module: module.training for module in self._model.modules()}
+        self._model.train(self._kind == "train")
+        try:
+            yield
+        finally:
+            for module, training in before.items():
+                module.training = training
