@@ -223,4 +223,80 @@ def scaled() -> Case:
     return Case(loop, parts, train)
 
 
-CASES = {case.__name__: case for case in (everything, parameter_groups, endless, scaled)}
+class Networks:
+    """A generator that learns to draw from a shifted normal distribution, and the critic that it learns from."""
+
+    def __init__(self) -> None:
+        self.generator = nn.Linear(4, 3)
+        self.critic = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.1), nn.LeakyReLU(0.2), nn.Linear(8, 1))
+        self.optimizers = {
+            "generator": torch.optim.Adam(self.generator.parameters(), 1e-3, betas=(0.5, 0.9)),
+            "critic": torch.optim.SGD(self.critic.parameters(), 1e-3, momentum=0.5),
+        }
+
+    def batches(self) -> DataLoader:
+        real = torch.randn(64, 3, generator=torch.Generator().manual_seed(2)) + 2
+        return DataLoader(TensorDataset(real), batch_size=16, shuffle=True)
+
+    def update(self, real: torch.Tensor) -> dict[str, torch.Tensor]:
+        right, wrong = torch.ones(len(real), 1), torch.zeros(len(real), 1)
+        judge = nn.functional.binary_cross_entropy_with_logits
+        drawn = self.generator(torch.randn(len(real), 4))
+        losses = {"critic": judge(self.critic(real), right) + judge(self.critic(drawn.detach()), wrong)}
+        self.optimizers["critic"].zero_grad()
+        losses["critic"].backward()
+        self.optimizers["critic"].step()
+        losses["generator"] = judge(self.critic(drawn), right)
+        self.optimizers["generator"].zero_grad()
+        losses["generator"].backward()
+        self.optimizers["generator"].step()
+        return losses
+
+    def update_and_watch(self, name: str):
+        return lambda batch: self.update(batch[0])[name]
+
+
+def adversarial_networks() -> Networks:
+    seed_everything()
+    return Networks()
+
+
+def adversarial() -> Case:
+    """A generative adversarial network: the critic's rate is scouted, the generator's is held."""
+    networks = adversarial_networks()
+    loader = networks.batches()
+    loop = lrscout.from_torch(
+        [networks.generator, networks.critic],
+        networks.optimizers["critic"],
+        update_fn=networks.update_and_watch("critic"),
+        data=loader,
+        eval_fn=lambda batch: networks.critic(batch[0]).mean(),
+    )
+    batches = itertools.chain.from_iterable(itertools.repeat(loader))
+
+    def train(steps: int) -> list[float]:
+        return [networks.update(batch[0])["critic"].item() for batch in itertools.islice(batches, steps)]
+
+    parts = {"place": stream_place(loop)}
+    for name, optimizer in networks.optimizers.items():
+        own = module_parts(getattr(networks, name), optimizer)
+        parts |= {f"{name}'s {part}": own[part] for part in ("parameters", "slots", "gradients", "lrs")}
+    del parts["generator's lrs"]  # Nobody moves them.
+    parts["torch generator"] = Part(torch.get_rng_state, torch.set_rng_state)
+    return Case(loop, parts, train)
+
+
+def accumulated() -> Case:
+    """Gradients of three batches for each update, clipped; one of two parameter groups scouted alone."""
+    seed_everything()
+    model = nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.2), nn.Tanh(), nn.Linear(8, 2))
+    groups = [{"params": model[0].parameters()}, {"params": model[3].parameters(), "lr": 0.01}]
+    optimizer = torch.optim.NAdam(groups, lr=0.02)
+    loader = DataLoader(Augmented(), batch_size=4, shuffle=True)
+    loss_fn = nn.CrossEntropyLoss()
+    loop = lrscout.from_torch(model, optimizer, loss_fn, loader, accumulate=3, clip_norm=0.5, group=1)
+    parts = module_parts(model, optimizer) | {"place": stream_place(loop), "python generator": python_generator()}
+    return Case(loop, parts)
+
+
+CASES = {case.__name__: case for case in (everything, parameter_groups, endless, scaled, adversarial, accumulated)}
