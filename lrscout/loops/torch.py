@@ -115,7 +115,7 @@ def from_torch(
         eval_loss_of=eval_fn or loss_of,
         data=Data(apart(data), eval_data, generators),
         source=data,
-        device=optimizer.param_groups[0]["params"][0].device,
+        device=next(parameter.device for group in optimizer.param_groups for parameter in group["params"]),
     )
 
 
@@ -157,7 +157,7 @@ def check_steppable(optimizer: Optimizer, modules: Iterable[nn.Module]) -> None:
             f"Cannot step {type(optimizer).__name__} at a chosen learning rate because it follows a step size of its "
             "own, for which lr is only the beginning."
         )
-    if not optimizer.param_groups or not optimizer.param_groups[0]["params"]:
-        raise UnsupportedLoopError("The optimizer's first parameter group has no parameters.")
+    if not any(group["params"] for group in optimizer.param_groups):
+        raise UnsupportedLoopError("The optimizer has no parameters.")
     if any(nn.parameter.is_lazy(parameter) for module in modules for parameter in module.parameters(recurse=False)):
         raise UnsupportedLoopError("The model has lazy parameters, which do not exist yet. Run one batch through it.")

@@ -28,13 +28,15 @@ def apart(data: Iterable[Any]) -> Iterable[Any]:
 
 def counters_of(data: Any) -> list[Any]:
     """Return the parts of a loader that may count, such as a sampler with the number of its epoch."""
+    if hasattr(data, "flattened"):  # Lightning's loader of several loaders.
+        return [part for loader in data.flattened for part in counters_of(loader)]
     parts = [getattr(data, name, None) for name in ("sampler", "batch_sampler", "dataset")]
     return [*parts, getattr(parts[1], "sampler", None)]
 
 
 def begin_epoch(data: Any, epoch: int) -> None:
-    """Tell the parts of a loader that draw their order from the number of an epoch to take this one."""
-    for part in {id(part): part for part in counters_of(data)}.values():
+    """Tell a loader and the parts of it that draw their order from the number of an epoch to take this one."""
+    for part in {id(part): part for part in [data, *counters_of(data)]}.values():
         if callable(getattr(part, "set_epoch", None)):
             part.set_epoch(epoch)
 

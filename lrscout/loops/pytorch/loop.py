@@ -39,8 +39,9 @@ class TorchLoop:
         data: the batches.
         source: what the training batches come from, such as a loader, whose counters come home.
         device: where batches are moved to.
-        visit: opened around each step, evaluation and snapshot; puts the user's objects in place for them, and back
-            afterwards.
+        visit: opened around each step, evaluation, snapshot and restore; puts the user's objects in place for them, and
+            back afterwards.
+        left_out: objects under the roots that no step changes and that may be large, such as data sets.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class TorchLoop:
         source: object,
         device: torch.device,
         visit: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        left_out: Sequence[object] = (),
     ) -> None:
         self._roots = roots
         self._modules = modules
@@ -65,6 +67,7 @@ class TorchLoop:
         self._source = source
         self._device = device
         self._visit = visit
+        self._left_out = left_out
         self._processes = Processes(modules)
 
     @property
@@ -81,7 +84,8 @@ class TorchLoop:
             raise UnsupportedLoopError("Cannot evaluate this loop because update_fn also trains. Give eval_fn as well.")
         with self._visit():
             # The loss function may change things even in evaluation mode, such as an average that it keeps.
-            before = Memory(root for root in self._roots if not isinstance(root, Optimizer))
+            changing = [root for root in self._roots if not isinstance(root, Optimizer)]
+            before = Memory(changing, left_out=self._left_out)
             try:
                 for module in self._modules:
                     evaluate_alone(module)
@@ -95,14 +99,17 @@ class TorchLoop:
         return float(sums[0] / sums[1])
 
     def snapshot(self) -> Snapshot:
-        return _Snapshot(Memory(self._roots, counters_of(self._source)), self._data.place())
+        with self._visit():
+            memory = Memory(self._roots, counters_of(self._source), self._left_out)
+            return _Snapshot(memory, self._data.place())
 
     def restore(self, snapshot: Snapshot) -> None:
         assert isinstance(snapshot, _Snapshot)
-        try:
-            snapshot.memory.bring_back()
-        finally:
-            self._data.return_to(snapshot.place)
+        with self._visit():
+            try:
+                snapshot.memory.bring_back()
+            finally:
+                self._data.return_to(snapshot.place)
 
     def reseed(self, seed: int) -> None:
         # Processes that train together share the parameters, not the examples.

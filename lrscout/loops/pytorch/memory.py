@@ -30,10 +30,13 @@ class Memory:
         roots: the objects to remember.
         counters: objects of which only plain attributes (numbers, words, flags) are remembered, such as a data set
             with the number of its epoch; their arrays are data.
+        left_out: objects on the way that are not looked into, such as data sets.
     """
 
-    def __init__(self, roots: Iterable[object], counters: Iterable[object] = ()) -> None:
-        self._known: dict[int, _Back] = {}
+    def __init__(
+        self, roots: Iterable[object], counters: Iterable[object] = (), left_out: Iterable[object] = ()
+    ) -> None:
+        self._known: dict[int, _Back] = {id(thing): lambda thing=thing: thing for thing in left_out}
         self._done: set[int] = set()
         self._keep: list[object] = []
         self._backs = [self._remember_attributes(root) for root in roots]
@@ -132,7 +135,7 @@ class Memory:
         def back() -> torch.Tensor:
             # Outside inference mode, a tensor that was made in it must not be written to.
             with torch.inference_mode() if tensor.is_inference() else torch.no_grad():
-                if in_place and tensor.shape == copy.shape:
+                if in_place and (tensor.shape, tensor.dtype, tensor.device) == (copy.shape, copy.dtype, copy.device):
                     tensor.copy_(copy)
                 else:
                     tensor.data = copy.clone()

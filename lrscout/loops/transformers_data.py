@@ -1,0 +1,146 @@
+"""The data side of a Hugging Face trainer: its loaders, update by update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from lrscout.core.imports import require
+from lrscout.loops.generators import Generator, as_generator
+from lrscout.loops.pytorch.batches import counters_of
+
+trainer_utils = require("transformers.trainer_utils", extra="transformers")
+
+Loader: Any = DataLoader
+"""PyTorch's loader; accelerate's loaders say that they are instances of it."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one update takes.
+
+    Args:
+        batches: the batches whose gradients are accumulated.
+        items: what the trainer counts in them to average the loss by, or None.
+        epochs: the epochs that have passed after the update.
+    """
+
+    batches: Sequence[Any]
+    items: Any
+    epochs: float
+
+
+class Updates:
+    """Pass after pass over a trainer's batches, as many at a time as one update takes.
+
+    Args:
+        trainer: the trainer.
+        loader: its training loader.
+        batches_in_epoch: the number of batches in what the trainer takes for an epoch.
+    """
+
+    def __init__(self, trainer: Any, loader: Any, batches_in_epoch: int) -> None:
+        self._trainer = trainer
+        self._loader = loader
+        self._batches_in_epoch = batches_in_epoch
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next pass be that of an epoch."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[Update]:
+        arguments = self._trainer.args
+        epoch, drawn = self._epoch, 0
+        # A loader without a length is passed over to its end.
+        length = len(self._loader) if trainer_utils.has_length(self._loader) else None
+        self._begin_epoch(epoch)
+        batches = iter(self._loader)
+        while drawn != length:
+            most = arguments.gradient_accumulation_steps
+            wanted = most if length is None else min(most, length - drawn)
+            taken, items = self._trainer.get_batch_samples(batches, wanted, arguments.device)
+            if not taken:
+                break
+            drawn += len(taken)
+            yield Update(taken, items, epoch + drawn / self._batches_in_epoch)
+        self._epoch = epoch + 1
+
+    def _begin_epoch(self, epoch: int) -> None:
+        # The sampler that a sharded batch sampler wraps is the one that its own `set_epoch` does not reach.
+        sharded = getattr(self._loader, "batch_sampler", None)
+        parts: list[Any] = [self._loader, getattr(sharded, "batch_sampler", None)]
+        for part in parts:
+            if hasattr(part, "set_epoch"):
+                part.set_epoch(epoch)
+
+
+class Chain:
+    """The batches of several loaders, one loader after another."""
+
+    def __init__(self, loaders: Sequence[Any]) -> None:
+        self.loaders = loaders
+
+    def __iter__(self) -> Iterator[Any]:
+        for loader in self.loaders:
+            yield from loader
+
+
+def apart(loader: Any, accelerator: Any) -> Any:
+    """Return a loader over the same data whose passes disturb no other pass, nor any but the given accelerator."""
+    if not isinstance(loader, Loader):
+        return loader
+    own = base = _copied(loader)
+    if hasattr(own, "base_dataloader"):
+        own.gradient_state = accelerator.gradient_state
+        base = own.base_dataloader = _copied(own.base_dataloader)
+    # Workers that stay have one iterator, which a new pass would take from the one before; and PyTorch warns at every
+    # pass where memory cannot be pinned.
+    pinned = base.pin_memory and accelerator.device.type != "cpu"
+    base.__dict__.update(persistent_workers=False, _iterator=None, pin_memory=pinned)
+    return own
+
+
+def counters(updates: Updates, loaders: Sequence[Any]) -> list[Generator]:
+    """Return whatever counts along with the passes over loaders, each as something that is saved and brought back."""
+    parts = [updates, *(part for loader in loaders for part in [loader, getattr(loader, "collate_fn", None)])]
+    parts += [part for loader in loaders for part in counters_of(loader)]
+    collators = [getattr(part, "data_collator", None) for part in parts]
+    known = {id(part): part for part in [*parts, *collators] if hasattr(part, "__dict__")}
+    return [_counter(part) for part in known.values()]
+
+
+def _counter(thing: object) -> Generator:
+    """Return an object's numbers, words and generators as one generator, which a seed leaves alone.
+
+    A generator that the object makes at its first use is among them.
+    """
+    attributes = vars(thing)
+
+    def save() -> dict[str, tuple[Any, Any]]:
+        generators = {name: as_generator(value) for name, value in attributes.items()}
+        states = {name: (attributes[name], held.save()) for name, held in generators.items() if held is not None}
+        plain = {name: (value, None) for name, value in attributes.items() if _is_plain(value)}
+        return {**plain, **states}
+
+    def load(saved: dict[str, tuple[Any, Any]]) -> None:
+        for name, (value, state) in saved.items():
+            attributes[name] = value
+            if generator := as_generator(value):
+                generator.load(state)
+
+    return Generator(save, load, lambda _: None)
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def _copied(loader: object) -> Any:
+    """Return a shallow copy of a loader; accelerate's loaders cannot be copied by `copy`."""
+    own: Any = object.__new__(type(loader))
+    own.__dict__.update(loader.__dict__)
+    return own
