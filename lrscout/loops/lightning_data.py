@@ -1,0 +1,100 @@
+"""The batches that Lightning draws from loaders, collections of loaders and data modules."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from lrscout.loops.lightning_trainer import Package
+from lrscout.loops.pytorch.batches import apart
+
+_LONGEST_EVALUATION_ITERATOR = 64
+_CONTAINERS: Any = (dict, list, set)
+
+
+class Passes:
+    """Passes over a loader, or over a collection of loaders as Lightning combines them.
+
+    Args:
+        package: the user's Lightning.
+        data: a loader or another iterable of batches, a dictionary or list of loaders, or a `CombinedLoader`.
+        mode: how Lightning combines a collection that does not say so itself.
+        limit: how many batches of each loader a pass has, or which share of them.
+    """
+
+    def __init__(self, package: Package, data: Any, mode: str, limit: float) -> None:
+        combined_loader = package("utilities.combined_loader").CombinedLoader
+        if isinstance(data, dict) or _is_list_of_loaders(data):
+            data = combined_loader(data, mode)
+        self.source: Any = data
+        self.combines = isinstance(data, combined_loader)
+        self._loaders: list[Any] = data.flattened if self.combines else [data]
+        self._limits = [_limited(_length(loader), limit) for loader in self._loaders]
+        self.number = (0, 0)
+
+    @property
+    def loaders(self) -> int:
+        """How many loaders there are."""
+        return len(self._loaders)
+
+    @property
+    def batches(self) -> float:
+        """How many batches there are in a pass, or infinity."""
+        mode = self.source._mode if self.combines else ""
+        return {"min_size": min, "sequential": sum}.get(mode, max)(self._limits)
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch, *number in self._numbered():
+            self.number = tuple(number)
+            yield batch
+
+    def _numbered(self) -> Iterator[tuple[Any, int, int]]:
+        if self.combines:
+            # Such a loader keeps its one iterator to itself, which another pass would replace.
+            combined = copy.copy(self.source)
+            combined._flattened = [apart(loader) for loader in self._loaders]
+            combined.limits = self._limits
+            yield from combined
+            return
+        data, limit = apart(self.source), self._limits[0]
+        if isinstance(data, Iterator):
+            # It can be passed over only once.
+            self.source = data = list(islice(data, _LONGEST_EVALUATION_ITERATOR))
+        for number, batch in enumerate(data if math.isinf(limit) else islice(data, int(limit))):
+            yield batch, number, 0
+
+
+def _is_list_of_loaders(data: Any) -> bool:
+    return isinstance(data, (list, tuple)) and bool(data) and all(isinstance(part, DataLoader) for part in data)  # pyright: ignore
+
+
+def _length(loader: Any) -> float:
+    try:
+        return len(loader)
+    except (TypeError, NotImplementedError):
+        return math.inf
+
+
+def _limited(length: float, limit: float) -> float:
+    if isinstance(limit, int):
+        return min(length, limit)
+    return length if math.isinf(length) else int(length * limit)
+
+
+def twin_of(datamodule: Any) -> Any:
+    """Return a data module with the same contents, whose hooks leave the attributes of the first one alone."""
+    twin = copy.copy(datamodule)
+    attributes: dict[str, Any] = twin.__dict__
+    attributes.update({name: copy.copy(value) for name, value in attributes.items() if isinstance(value, _CONTAINERS)})
+    return twin
+
+
+def training_source(passes: Passes) -> Iterable[Any]:
+    """Return what a loop draws from: the passes, or the iterator itself where there can be one pass only."""
+    once = apart(passes.source)
+    return once if isinstance(once, Iterator) and not passes.combines else passes
