@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from lrscout.core.result import Cost as Cost
     from lrscout.loops.functions import from_functions as from_functions
     from lrscout.loops.jax import from_jax as from_jax
-    from lrscout.loops.keras import from_keras as from_keras
-    from lrscout.loops.lightning import from_lightning as from_lightning
-    from lrscout.loops.sklearn import from_sklearn as from_sklearn
-    from lrscout.loops.tensorflow import from_tensorflow as from_tensorflow
-    from lrscout.loops.torch import from_torch as from_torch
-    from lrscout.loops.transformers import from_trainer as from_trainer
+    from lrscout.loops.keras.adapter import from_keras as from_keras
+    from lrscout.loops.lightning.adapter import from_lightning as from_lightning
+    from lrscout.loops.sklearn.adapter import from_sklearn as from_sklearn
+    from lrscout.loops.tensorflow.adapter import from_tensorflow as from_tensorflow
+    from lrscout.loops.torch.adapter import from_torch as from_torch
+    from lrscout.loops.transformers.adapter import from_trainer as from_trainer
     from lrscout.measure.range_test import RangeTest as RangeTest
     from lrscout.measure.range_test import range_test as range_test
 
@@ -44,12 +44,12 @@ _HOMES = {
     "Suggestion": "analyse.suggest",
     "from_functions": "loops.functions",
     "from_jax": "loops.jax",
-    "from_keras": "loops.keras",
-    "from_lightning": "loops.lightning",
-    "from_sklearn": "loops.sklearn",
-    "from_tensorflow": "loops.tensorflow",
-    "from_torch": "loops.torch",
-    "from_trainer": "loops.transformers",
+    "from_keras": "loops.keras.adapter",
+    "from_lightning": "loops.lightning.adapter",
+    "from_sklearn": "loops.sklearn.adapter",
+    "from_tensorflow": "loops.tensorflow.adapter",
+    "from_torch": "loops.torch.adapter",
+    "from_trainer": "loops.transformers.adapter",
     "range_test": "measure.range_test",
     "restored": "core.loop",
     "suggest": "analyse.suggest",

@@ -15,9 +15,9 @@ from lrscout.core.errors import InvalidValueError, LossError, UnsupportedLoopErr
 from lrscout.core.imports import require
 from lrscout.core.result import Cost
 from lrscout.loops.generators import Generators, global_generators, torch_generators
-from lrscout.loops.keras import check_model
-from lrscout.loops.keras_rate import KerasRate
-from lrscout.loops.keras_state import KerasState
+from lrscout.loops.keras.adapter import check_model
+from lrscout.loops.keras.rate import KerasRate
+from lrscout.loops.keras.state import KerasState
 from lrscout.measure.range_test import RangeTest, rungs
 
 keras = require("keras", extra="keras")

@@ -50,7 +50,7 @@ def load_loop(target: str) -> Loop:
     if not isinstance(loop, Loop):
         raise TargetError(
             f"The function of TARGET must return a loop, but {target} returned a {type(loop).__name__}. "
-            "Make one with lrscout.from_torch, from_jax, from_tensorflow or from_functions."
+            "Make one with one of lrscout.from_*."
         )
     return loop
 

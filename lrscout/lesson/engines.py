@@ -82,7 +82,7 @@ def torch_engine(problem: Problem, w0: float = START_W, b0: float = START_B) -> 
     require("torch", extra="torch")
     import torch
 
-    from lrscout.loops.torch import from_torch
+    from lrscout.loops.torch.adapter import from_torch
 
     class Line(torch.nn.Module):
         def __init__(self) -> None:
@@ -103,7 +103,7 @@ def torch_engine(problem: Problem, w0: float = START_W, b0: float = START_B) -> 
 def tensorflow_engine(problem: Problem, w0: float = START_W, b0: float = START_B) -> Engine:
     """Return the descent in TensorFlow, as the lesson taught it: variables, `GradientTape`, subtraction."""
     tf = require("tensorflow", extra="tensorflow")
-    from lrscout.loops.tensorflow import from_tensorflow
+    from lrscout.loops.tensorflow.adapter import from_tensorflow
 
     w, b = tf.Variable(w0, dtype=tf.float32), tf.Variable(b0, dtype=tf.float32)
 

@@ -9,11 +9,21 @@ import keras
 import pytest
 
 from tests.battery import DISTURBANCES, Case, check_comes_home, check_user_goes_on, range_test
-from tests.loops import cases_functions, cases_jax, cases_keras, cases_tensorflow, cases_torch
+from tests.loops import (
+    cases_functions,
+    cases_jax,
+    cases_keras,
+    cases_lightning,
+    cases_sklearn,
+    cases_tensorflow,
+    cases_torch,
+    cases_transformers,
+)
 
 MODULES = [cases_keras]
 if keras.backend.backend() == "tensorflow":
-    MODULES += [cases_torch, cases_jax, cases_tensorflow, cases_functions]
+    MODULES += [cases_torch, cases_jax, cases_tensorflow, cases_sklearn, cases_lightning, cases_transformers]
+    MODULES += [cases_functions]
 CASES = {
     f"{module.__name__.rpartition('_')[2]}-{name}": make for module in MODULES for name, make in module.CASES.items()
 }

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import lrscout
 from lrscout.core.errors import EmptyDataError, LossError, UnsupportedLoopError
-from lrscout.loops.tfdata import repeatable
+from lrscout.loops.tensorflow.pipelines import repeatable
 
 X = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
 Y = X.sum(1)

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from lrscout.core.imports import require
 from lrscout.loops.generators import Generator, as_generator
-from lrscout.loops.pytorch.batches import counters_of
+from lrscout.loops.torch.batches import counters_of
 
 trainer_utils = require("transformers.trainer_utils", extra="transformers")
 

@@ -57,7 +57,7 @@ def keras_batches(
         return _Mapped(readable, _PyDatasetBatches(x, shuffle)), True
     tensorflow: Any = sys.modules.get("tensorflow")
     if tensorflow is not None and isinstance(x, tensorflow.data.Dataset):
-        from lrscout.loops.tfdata import repeatable
+        from lrscout.loops.tensorflow.pipelines import repeatable
 
         passes, restartable = repeatable(x)
         return _Mapped(readable, passes), restartable

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from lrscout.core.imports import require
-from lrscout.loops.scikit import losses
-from lrscout.loops.scikit.batches import Batch, len_of
+from lrscout.loops.sklearn import losses
+from lrscout.loops.sklearn.batches import Batch, len_of
 
 sklearn = require("sklearn", extra="sklearn")
 linear_model = require("sklearn.linear_model", extra="sklearn")

@@ -17,9 +17,9 @@ from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place
 from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
-from lrscout.loops.scikit.batches import Batch, ShuffledBatches, as_batch, evaluation_batches, len_of, whole
-from lrscout.loops.scikit.learners import Learner, Linear, Network
-from lrscout.loops.scikit.memory import Memory
+from lrscout.loops.sklearn.batches import Batch, ShuffledBatches, as_batch, evaluation_batches, len_of, whole
+from lrscout.loops.sklearn.learners import Learner, Linear, Network
+from lrscout.loops.sklearn.memory import Memory
 
 base = require("sklearn.base", extra="sklearn")
 linear_model = require("sklearn.linear_model", extra="sklearn")

@@ -14,11 +14,11 @@ from torch.optim import Optimizer
 from lrscout.core.errors import EmptyDataError, UnsupportedLoopError
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import NO_EVALUATION, Data, Place
-from lrscout.loops.pytorch.batches import begin_epoch, counters_of, moved
-from lrscout.loops.pytorch.memory import Memory
-from lrscout.loops.pytorch.processes import Processes, evaluate_alone
-from lrscout.loops.pytorch.rates import Rates
-from lrscout.loops.pytorch.steps import LossOf, Step, one_number
+from lrscout.loops.torch.batches import begin_epoch, counters_of, moved
+from lrscout.loops.torch.memory import Memory
+from lrscout.loops.torch.processes import Processes, evaluate_alone
+from lrscout.loops.torch.rates import Rates
+from lrscout.loops.torch.steps import LossOf, Step, one_number
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import torch
 from torch.optim import Optimizer
 
 from lrscout.core.errors import LossError, UnsupportedLoopError
-from lrscout.loops.lightning_data import Passes
-from lrscout.loops.lightning_trainer import Logged, Package
-from lrscout.loops.pytorch.steps import Backward, Draw, one_number
+from lrscout.loops.lightning.data import Passes
+from lrscout.loops.lightning.trainer import Logged, Package
+from lrscout.loops.torch.steps import Backward, Draw, one_number
 
 _HOOKS_AROUND_A_STEP = (
     "on_before_batch_transfer",

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from lrscout.loops.lightning_trainer import Package
-from lrscout.loops.pytorch.batches import apart
+from lrscout.loops.lightning.trainer import Package
+from lrscout.loops.torch.batches import apart
 
 _LONGEST_EVALUATION_ITERATOR = 64
 _CONTAINERS: Any = (dict, list, set)

@@ -13,12 +13,12 @@ from lrscout.core.checks import check_count
 from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
 from lrscout.loops.data import Data
 from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
-from lrscout.loops.pytorch.batches import apart
-from lrscout.loops.pytorch.loop import TorchLoop, modules_of
-from lrscout.loops.pytorch.memory import accelerator_generators
-from lrscout.loops.pytorch.rates import Rates
-from lrscout.loops.pytorch.reach import reached_by
-from lrscout.loops.pytorch.steps import Backward, OwnUpdate
+from lrscout.loops.torch.batches import apart
+from lrscout.loops.torch.loop import TorchLoop, modules_of
+from lrscout.loops.torch.memory import accelerator_generators
+from lrscout.loops.torch.rates import Rates, check_steppable
+from lrscout.loops.torch.reach import reached_by
+from lrscout.loops.torch.steps import Backward, OwnUpdate
 
 
 def from_torch(
@@ -138,26 +138,3 @@ class _Supervised:
             )
         inputs, targets = batch  # pyright: ignore[reportUnknownVariableType]
         return self._loss_fn(self._model(inputs), targets)
-
-
-def check_steppable(optimizer: Optimizer, modules: Iterable[nn.Module]) -> None:
-    """Refuse what cannot take a step at a chosen learning rate.
-
-    Raises:
-        UnsupportedLoopError: the optimizer needs a closure, follows a step size of its own, or has nothing to train; or
-            a module has parameters that do not exist yet.
-    """
-    if isinstance(optimizer, torch.optim.LBFGS):
-        raise UnsupportedLoopError(
-            "Cannot step LBFGS because it evaluates the loss several times in each step, through a closure; "
-            "its lr scales a line search and is usually 1."
-        )
-    if isinstance(optimizer, (torch.optim.Rprop, torch.optim.ASGD)):
-        raise UnsupportedLoopError(
-            f"Cannot step {type(optimizer).__name__} at a chosen learning rate because it follows a step size of its "
-            "own, for which lr is only the beginning."
-        )
-    if not any(group["params"] for group in optimizer.param_groups):
-        raise UnsupportedLoopError("The optimizer has no parameters.")
-    if any(nn.parameter.is_lazy(parameter) for module in modules for parameter in module.parameters(recurse=False)):
-        raise UnsupportedLoopError("The model has lazy parameters, which do not exist yet. Run one batch through it.")

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from lrscout.core.errors import UnsupportedLoopError
-from lrscout.loops.lightning_data import Passes, twin_of
-from lrscout.loops.lightning_trainer import Counts, Package, package_of, silent_trainer
+from lrscout.loops.lightning.data import Passes, twin_of
+from lrscout.loops.lightning.trainer import Counts, Package, package_of, silent_trainer
 
 
 class Attached:

@@ -14,14 +14,13 @@ from lrscout.core.errors import UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.loops.data import Data
 from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
-from lrscout.loops.pytorch.guise import Guise, places_of
-from lrscout.loops.pytorch.loop import TorchLoop, modules_of
-from lrscout.loops.pytorch.memory import accelerator_generators
-from lrscout.loops.pytorch.rates import Rates
-from lrscout.loops.pytorch.reach import reached_by
-from lrscout.loops.pytorch.steps import Draw, one_number
-from lrscout.loops.torch import check_steppable
-from lrscout.loops.transformers_data import Chain, Loader, Update, Updates, apart, counters
+from lrscout.loops.torch.guise import Guise, places_of
+from lrscout.loops.torch.loop import TorchLoop, modules_of
+from lrscout.loops.torch.memory import accelerator_generators
+from lrscout.loops.torch.rates import Rates, check_steppable
+from lrscout.loops.torch.reach import reached_by
+from lrscout.loops.torch.steps import Draw, one_number
+from lrscout.loops.transformers.data import Chain, Loader, Update, Updates, apart, counters
 
 transformers = require("transformers", extra="transformers")
 trainer_utils = require("transformers.trainer_utils", extra="transformers")

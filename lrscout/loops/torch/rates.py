@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import Optimizer
 
 from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
@@ -49,6 +51,29 @@ class Rates:
                 group["lr"].fill_(lr * share)
             else:
                 group["lr"] = lr * share
+
+
+def check_steppable(optimizer: Optimizer, modules: Iterable[nn.Module]) -> None:
+    """Refuse what cannot take a step at a chosen learning rate.
+
+    Raises:
+        UnsupportedLoopError: the optimizer needs a closure, follows a step size of its own, or has nothing to train; or
+            a module has parameters that do not exist yet.
+    """
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise UnsupportedLoopError(
+            "Cannot step LBFGS because it evaluates the loss several times in each step, through a closure; "
+            "its lr scales a line search and is usually 1."
+        )
+    if isinstance(optimizer, (torch.optim.Rprop, torch.optim.ASGD)):
+        raise UnsupportedLoopError(
+            f"Cannot step {type(optimizer).__name__} at a chosen learning rate because it follows a step size of its "
+            "own, for which lr is only the beginning."
+        )
+    if not any(group["params"] for group in optimizer.param_groups):
+        raise UnsupportedLoopError("The optimizer has no parameters.")
+    if any(nn.parameter.is_lazy(parameter) for module in modules for parameter in module.parameters(recurse=False)):
+        raise UnsupportedLoopError("The model has lazy parameters, which do not exist yet. Run one batch through it.")
 
 
 def _find(groups: list[dict[str, Any]], wanted: int | str) -> dict[str, Any]:

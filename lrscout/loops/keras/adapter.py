@@ -13,10 +13,10 @@ from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place
 from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
-from lrscout.loops.keras_data import keras_batches
-from lrscout.loops.keras_rate import KerasRate
-from lrscout.loops.keras_state import KerasState
-from lrscout.loops.keras_steps import CompiledStep
+from lrscout.loops.keras.data import keras_batches
+from lrscout.loops.keras.rate import KerasRate
+from lrscout.loops.keras.state import KerasState
+from lrscout.loops.keras.steps import CompiledStep
 
 keras = require("keras", extra="keras")
 

@@ -13,15 +13,14 @@ from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place
 from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
-from lrscout.loops.lightning_data import training_source
-from lrscout.loops.lightning_fit import Attached, Fitting
-from lrscout.loops.lightning_steps import Evaluation, step_of
-from lrscout.loops.lightning_trainer import Package, package_of
-from lrscout.loops.pytorch.batches import counters_of
-from lrscout.loops.pytorch.loop import TorchLoop, modules_of
-from lrscout.loops.pytorch.memory import Memory, accelerator_generators
-from lrscout.loops.pytorch.rates import Rates
-from lrscout.loops.torch import check_steppable
+from lrscout.loops.lightning.data import training_source
+from lrscout.loops.lightning.fit import Attached, Fitting
+from lrscout.loops.lightning.steps import Evaluation, step_of
+from lrscout.loops.lightning.trainer import Package, package_of
+from lrscout.loops.torch.batches import counters_of
+from lrscout.loops.torch.loop import TorchLoop, modules_of
+from lrscout.loops.torch.memory import Memory, accelerator_generators
+from lrscout.loops.torch.rates import Rates, check_steppable
 
 
 def from_lightning(

@@ -12,7 +12,7 @@ from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place, as_batches
 from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
-from lrscout.loops.tfdata import repeatable
+from lrscout.loops.tensorflow.pipelines import repeatable
 
 tf = require("tensorflow", extra="tensorflow")
 

@@ -1,0 +1,1 @@
+"""Keras 3 loops, on each of its backends."""

@@ -1,1 +1,0 @@
-"""What every loop that PyTorch computes has in common, whoever wrote the training code around it."""

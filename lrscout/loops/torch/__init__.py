@@ -1,0 +1,1 @@
+"""PyTorch loops, and what Lightning and the Hugging Face Trainer share with them."""

@@ -1,0 +1,1 @@
+"""Loops of the Hugging Face Trainer."""
