@@ -175,6 +175,7 @@ LOADERS = {
 }
 
 
+@pytest.mark.usefixtures("forkserver")
 @pytest.mark.parametrize("make", LOADERS.values(), ids=LOADERS)
 def test_loaders_of_every_kind_come_home(make) -> None:
     courses = []

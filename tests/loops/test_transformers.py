@@ -294,6 +294,7 @@ def test_a_seed_is_an_order_of_the_data() -> None:
     assert bits(tests[0]) != bits(tests[2])
 
 
+@pytest.mark.usefixtures("forkserver")
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_pass_in_the_middle_of_the_data_goes_on(workers: int) -> None:
     persistent = {"dataloader_num_workers": workers, "dataloader_persistent_workers": bool(workers)}
