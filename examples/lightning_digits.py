@@ -1,6 +1,7 @@
-"""A range test of a Lightning module on scikit-learn's handwritten digits."""
+"""The learning rate of a Lightning module that reads handwritten digits.
 
-from __future__ import annotations
+Run this file, or: lrscout range-test examples/lightning_digits.py:loop
+"""
 
 import torch
 from lightning import LightningDataModule, LightningModule, seed_everything
@@ -49,7 +50,7 @@ class Classifier(LightningModule):
 
 
 def loop():
-    """Return the loop, for the command line: lrscout range-test examples/lightning_digits.py:loop."""
+    """Return the training loop of a network with one hidden layer, trained by SGD with momentum."""
     seed_everything(0, verbose=False)
     return lrscout.from_lightning(Classifier(), Digits())
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import runpy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -333,10 +331,3 @@ def test_what_cannot_begin_leaves_the_module_as_it_was() -> None:
         lrscout.from_lightning(module, BATCHES)
     assert dict(vars(module)) == before
     assert "extra" not in module._modules
-
-
-def test_the_example_finds_a_rate() -> None:
-    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "lightning_digits.py"))
-    test = lrscout.range_test(example["loop"]())
-    assert test.lr is not None
-    assert 0.003 < test.lr < 1

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-import runpy
 import signal
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,11 +24,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 import lrscout
-from lrscout.cli.target import load_loop
 from lrscout.core.errors import EmptyDataError, InvalidValueError, UnsupportedLoopError
 from tests.loops.data_sklearn import BINARY, COUNTS, NUMBERS, THREE, X
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "sklearn_digits.py"
 
 
 def test_a_range_test_of_a_network_is_that_of_the_same_network_in_torch() -> None:
@@ -290,12 +285,3 @@ def test_data_that_do_not_fit_are_refused() -> None:
         lrscout.from_sklearn(SGDRegressor(), np.ones((0, 2)), np.ones(0))
     with pytest.raises(EmptyDataError):
         lrscout.from_sklearn(SGDRegressor(), []).step(0.1)
-
-
-def test_the_example_finds_a_learning_rate(capsys: pytest.CaptureFixture[str]) -> None:
-    runpy.run_path(str(EXAMPLE), run_name="__main__")
-    assert capsys.readouterr().out.startswith("Use a learning rate of")
-    loop = load_loop(f"{EXAMPLE}:loop")
-    for _ in range(200):
-        loop.step(0.05)
-    assert loop.evaluate() < 0.4

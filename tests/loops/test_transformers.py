@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ from tests.loops.cases_transformers import (
     trainer_of,
 )
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "transformers_digits.py"
 LR = 0.01
 
 
@@ -362,9 +360,3 @@ def test_other_things_and_groups_are_refused() -> None:
         lrscout.from_trainer(trainer, group=2)
     assert trainer.optimizer is None
     assert not trainer.is_in_train
-
-
-def test_the_example_is_a_loop() -> None:
-    loop = runpy.run_path(str(EXAMPLE))["loop"]()
-    assert isinstance(loop, lrscout.Loop)
-    assert loop.step(loop.lr) == pytest.approx(np.log(10), abs=0.3)
