@@ -1,10 +1,12 @@
-# Everything but the benchmarks runs in .venv, which is made on first use. Needed beforehand: Python 3.11 or later, make, a package index.
+# Everything runs in .venv, which is made on first use. Needed beforehand: Python 3.11 or later, make, a package index.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCH := .venv-bench
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+KERAS_TESTS := lrscout/loops/keras lrscout/callbacks/keras.py tests/callbacks/test_keras.py tests/examples/test_scripts.py \
+	tests/loops/test_frameworks.py tests/loops/test_home.py tests/loops/test_keras.py
 
 .PHONY: demo test lint bench docs clean
 
@@ -12,8 +14,12 @@ demo: $(VENV)/demo  ## Find a learning rate for a small network on handwritten d
 	$(BIN)/lrscout lesson --out demo/lesson
 	$(BIN)/lrscout range-test lrscout.examples:digits --repeats 3 --out demo
 
-test: $(VENV)/test lint  ## Lint, run every test, build the wheel and import it from elsewhere.
-	$(BIN)/python -m pytest
+# Tests run on all cores, so the frameworks shall not each take all of them as well.
+test: export OMP_NUM_THREADS := 1
+test: $(VENV)/test lint  ## Lint, run every test on every backend of Keras, build the wheel and import it from elsewhere.
+	KERAS_BACKEND=tensorflow $(PYTEST)
+	KERAS_BACKEND=jax $(PYTEST) $(KERAS_TESTS)
+	KERAS_BACKEND=torch $(PYTEST) $(KERAS_TESTS)
 	$(BIN)/python tests/check_wheel.py
 
 lint: $(VENV)/test  ## Check style and types.
@@ -21,16 +27,16 @@ lint: $(VENV)/test  ## Check style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(BENCH)/ready  ## Measure, and keep the figures in benchmarks/results/.
-	$(BENCH)/bin/python benchmarks/range_test_overhead.py
-	$(BENCH)/bin/python benchmarks/suggestion_quality.py
-	$(BENCH)/bin/python benchmarks/import_time.py
+bench: $(VENV)/bench  ## Measure, and keep the figures in benchmarks/results/.
+	$(BIN)/python benchmarks/range_test_overhead.py
+	$(BIN)/python benchmarks/suggestion_quality.py
+	$(BIN)/python benchmarks/import_time.py
 
 docs: $(VENV)/docs  ## Build the documentation into site/.
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) $(BENCH) build demo dist site
+	rm -rf $(VENV) build demo dist site
 
 $(VENV)/pip: constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,13 +49,11 @@ $(VENV)/demo: $(VENV)/pip pyproject.toml
 
 $(VENV)/test: $(VENV)/pip pyproject.toml
 	$(INSTALL) --editable '.[all]' --group test
+	$(INSTALL) --no-deps fastai
 	touch $@
 
-# An environment of its own: beside the torchvision that the tests' fastai brings, Lightning does not import.
-$(BENCH)/ready: constraints.txt pyproject.toml
-	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --constraint constraints.txt pip
-	$(BENCH)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[jax,torch,examples]' --group bench
+$(VENV)/bench: $(VENV)/test
+	$(INSTALL) --group bench
 	touch $@
 
 $(VENV)/docs: $(VENV)/test
