@@ -1,0 +1,88 @@
+"""One update and one evaluation, as the trainer makes them, and the rates of its optimizer."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+
+from lrscout.loops.torch.rates import Rates
+from lrscout.loops.torch.steps import Draw, one_number
+from lrscout.loops.transformers.data import Update
+from lrscout.loops.transformers.training import Training
+
+
+class TrainerStep:
+    """One update, as the trainer's own training loop makes it."""
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = trainer
+
+    def __call__(self, draw: Draw) -> torch.Tensor:
+        trainer = self._trainer
+        update, model = draw(), trainer.model_wrapped
+        model.zero_grad()
+        loss = self._accumulate(model, update)
+        if (trainer.args.max_grad_norm or 0) > 0:
+            trainer._clip_grad_norm(model)
+        trainer.optimizer.step()
+        trainer.state.global_step += 1
+        trainer.state.epoch = update.epochs
+        return loss
+
+    def _accumulate(self, model: Any, update: Update) -> torch.Tensor:
+        trainer, gradients = self._trainer, self._trainer.accelerator.gradient_state
+        trainer.current_gradient_accumulation_steps = len(update.batches)
+        loss: Any = 0
+        for left, batch in zip(reversed(range(len(update.batches))), update.batches, strict=True):
+            gradients._set_sync_gradients(left == 0)
+            at_once = left == 0 or gradients.plugin_kwargs.get("sync_each_batch", False)
+            # A batch may be drawn again, so the step gets a copy to take apart.
+            with nullcontext() if at_once else trainer.accelerator.no_sync(model=model):
+                loss = loss + one_number(trainer.training_step(model, copy.copy(batch), update.items))
+        return loss
+
+
+class TrainerRates(Rates):
+    """The learning rates of the optimizer that the trainer has by then."""
+
+    def __init__(self, training: Training, group: int | str | None) -> None:
+        self._training = training
+        self._group = group
+        self._optimizer = training.optimizer
+        super().__init__(self._optimizer, group)
+
+    @property
+    def lr(self) -> float:
+        self._follow()
+        return super().lr
+
+    def set(self, lr: float) -> None:
+        self._follow()
+        super().set(lr)
+
+    def _follow(self) -> None:
+        if self._training.optimizer is not self._optimizer:
+            self.__init__(self._training, self._group)
+
+
+class EvaluationLoss:
+    """The loss that the trainer's evaluation takes of a batch; of a training update, the mean over its batches."""
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = trainer
+
+    def __call__(self, batch: Any) -> torch.Tensor:
+        batches = batch.batches if isinstance(batch, Update) else [batch]
+        self._trainer.optimizer.eval()  # Some optimizers keep other parameters for evaluation.
+        return torch.stack([self._loss_of(batch) for batch in batches]).mean()
+
+    def _loss_of(self, batch: Any) -> torch.Tensor:
+        trainer = self._trainer
+        loss, *_ = trainer.prediction_step(trainer.model, copy.copy(batch), prediction_loss_only=True)
+        if loss is None:  # The batch has no labels by the names that the trainer knows.
+            with trainer.compute_loss_context_manager():
+                loss = trainer.compute_loss(trainer.model, trainer._prepare_inputs(copy.copy(batch)))
+        return one_number(loss)
