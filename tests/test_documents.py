@@ -13,14 +13,28 @@ from lrscout.lesson.problem import sample_problem
 from lrscout.lesson.story import STEPS, tell
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 
 
-@pytest.mark.parametrize("code", BLOCKS, ids=["torch", "jax"])
+def blocks_of(document: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("code", blocks_of("README.md"), ids=["torch", "jax"])
 def test_the_readmes_code_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
     matplotlib.use("agg")
     exec(code, {})
     matplotlib.pyplot.close("all")
+    assert capsys.readouterr().out.startswith("Use a learning rate of ")
+
+
+def test_the_three_forms_of_a_step_on_the_frameworks_page() -> None:
+    names: dict = {}
+    exec(blocks_of("docs/frameworks.md")[0], names)
+    assert [loop.step(1e-3) > 0 for loop in names["loops"]] == [True] * 3
+
+
+def test_the_callback_on_the_frameworks_page(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(blocks_of("docs/frameworks.md")[1], {})
     assert capsys.readouterr().out.startswith("Use a learning rate of ")
 
 
