@@ -6,6 +6,7 @@ stops early. What each does besides these steps is the overhead:
 
 - bare: nothing, a loop written by hand;
 - lrscout: `from_torch`, and `range_test` with its snapshot, its restores and its suggestion;
+- lrscout, Lightning: the same with `from_lightning`, making its silent trainer included;
 - torch-lr-finder: `LRFinder`, its `range_test` and its `reset` (it suggests nothing unless it plots);
 - Lightning: `Tuner.lr_find` with its checkpoint and its suggestion; making the Trainer is not counted.
 
@@ -108,6 +109,19 @@ def with_torch_lr_finder(model: nn.Module, loader: DataLoader) -> Task:
     return task
 
 
+def with_lrscout_from_lightning(model: nn.Module, loader: DataLoader) -> Task:
+    """Prepare lrscout's range test of the module that Lightning's own finder gets."""
+    module = _Module(model)
+
+    def task() -> int:
+        loop = lrscout.from_lightning(module, loader)
+        test = lrscout.range_test(loop, steps=STEPS, min_lr=MIN_LR, max_lr=MAX_LR)
+        assert test.lr is not None, test.suggestion.reason
+        return len(test.losses)
+
+    return task
+
+
 class _Module(LightningModule):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -145,6 +159,7 @@ CONTENDERS: dict[str, Callable[[nn.Module, DataLoader], Task]] = {
     "bare": bare,
     "lrscout": with_lrscout,
     "torch-lr-finder": with_torch_lr_finder,
+    "lrscout, Lightning": with_lrscout_from_lightning,
     "Lightning": with_lightning,
 }
 

@@ -94,7 +94,8 @@ class RangeTestCallback(keras.callbacks.Callback):
         self._home = (state, state.read(), self._generators.save(), model.train_function)
         self._takeover = self._rate.taken_over()
         self._takeover.__enter__()
-        model.make_train_function(force=True)  # Traced anew, so that it reads our lr where it would follow a schedule.
+        if self._rate.follows_schedule:  # A step that is traced already would go on to follow it.
+            model.make_train_function(force=True)
         self._began = time.perf_counter()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:

@@ -18,14 +18,19 @@ class KerasRate:
 
     Args:
         optimizer: the optimizer, or one that scales the loss around it.
+
+    Attributes:
+        follows_schedule: whether the optimizer reads its lr off a schedule or a function.
     """
 
     def __init__(self, optimizer: Any) -> None:
         self._optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         # A number's variable, or a schedule, or a function; nothing public tells which.
         self._own = self._optimizer._learning_rate
-        self._scheduled = not isinstance(self._own, keras.Variable)
-        self._used = keras.Variable(self.lr, trainable=False, name="learning_rate") if self._scheduled else self._own
+        self.follows_schedule = not isinstance(self._own, keras.Variable)
+        self._used = (
+            keras.Variable(self.lr, trainable=False, name="learning_rate") if self.follows_schedule else self._own
+        )
 
     @property
     def lr(self) -> float:
@@ -39,7 +44,7 @@ class KerasRate:
     @contextmanager
     def taken_over(self) -> Generator[None]:
         """Let the optimizer read our variable where it would follow its schedule."""
-        if not self._scheduled:
+        if not self.follows_schedule:
             yield
             return
         # The optimizer tracks what it is given: backends that pass the state along find our variable in its list.
