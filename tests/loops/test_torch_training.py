@@ -203,6 +203,47 @@ def test_loaders_of_every_kind_come_home(make) -> None:
     assert courses[0] == courses[1]
 
 
+class Counting(torch.utils.data.Sampler):
+    """A sampler whose order follows the number of passes that it has begun."""
+
+    def __init__(self) -> None:
+        self.passes = 0
+
+    def __len__(self) -> int:
+        return 48
+
+    def __iter__(self):
+        self.passes += 1
+        return iter(torch.randperm(48, generator=torch.Generator().manual_seed(self.passes)).tolist())
+
+
+PASSES = {
+    "counted": lambda: DataLoader(DATA, 20, sampler=Counting()),
+    "by persistent workers": lambda: DataLoader(DATA, 20, shuffle=True, num_workers=1, persistent_workers=True),
+}
+
+
+@pytest.mark.usefixtures("forkserver")
+@pytest.mark.parametrize("make", PASSES.values(), ids=PASSES)
+def test_a_pass_through_the_loop_goes_on_where_it_was(make) -> None:
+    """In the middle of a pass, while the verb makes passes of its own and batches are drawn again."""
+    courses = []
+    for scouted in (False, True):
+        seed_everything()
+        model = network()
+        loop = lrscout.from_torch(model, torch.optim.SGD(model.parameters(), 0.05), nn.MSELoss(), make())
+        losses = [loop.step(0.05) for _ in range(4)]
+        if scouted:
+            home = loop.snapshot()
+            ahead = [loop.step(0.05) for _ in range(7)]
+            loop.restore(home)
+            assert [loop.step(0.05) for _ in range(7)] == ahead
+            loop.restore(home)
+            lrscout.range_test(loop, steps=12)
+        courses.append((losses + [loop.step(0.05) for _ in range(9)], parameters(model)))
+    assert courses[0] == courses[1]
+
+
 @dataclass
 class Example:
     x: torch.Tensor

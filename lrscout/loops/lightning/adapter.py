@@ -12,12 +12,12 @@ from torch.optim import Optimizer
 from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place
-from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
+from lrscout.loops.generators import Generator, Generators, find_generators, global_generators, torch_generators
 from lrscout.loops.lightning.data import training_source
 from lrscout.loops.lightning.fit import Attached, Fitting
 from lrscout.loops.lightning.steps import Evaluation, step_of
 from lrscout.loops.lightning.trainer import Package, package_of
-from lrscout.loops.torch.batches import counters_of
+from lrscout.loops.torch.counters import counters, parts_of
 from lrscout.loops.torch.loop import TorchLoop, modules_of
 from lrscout.loops.torch.memory import Memory, accelerator_generators
 from lrscout.loops.torch.rates import Rates, check_steppable
@@ -185,8 +185,7 @@ class LightningLoop:
     def snapshot(self) -> Snapshot:
         if self._fit is not None:
             return _Snapshot(self._fit, self._fit.snapshot())
-        counters = counters_of(self._fitting.passes.source)
-        return _Snapshot(None, Memory(self._state_at_home(), counters), self._data.place())
+        return _Snapshot(None, Memory(self._state_at_home()), self._data.place())
 
     def restore(self, snapshot: Snapshot) -> None:
         assert isinstance(snapshot, _Snapshot)
@@ -239,7 +238,9 @@ class LightningLoop:
             self._lr_at_home = self._watched.rates_of(trainer).lr
             passes, eval_passes = self._fitting.passes, self._fitting.eval_passes
             loaders = [passes.source, None if eval_passes is None else eval_passes.source]
-            return Data(training_source(passes), eval_passes, _generators([*loaders, *self._module.modules()]))
+            counted = counters([part for loader in loaders for part in parts_of(loader)])
+            generators_of_steps = _generators([*loaders, *self._module.modules()], counted)
+            return Data(training_source(passes), eval_passes, generators_of_steps)
         finally:
             memory.bring_back()
             generators.load(before)
@@ -248,6 +249,6 @@ class LightningLoop:
         return [*self._fitting.state_at_home(), *self._stateful]
 
 
-def _generators(holders: Iterable[object]) -> Generators:
+def _generators(holders: Iterable[object], counted: Iterable[Generator] = ()) -> Generators:
     found = find_generators(holders)
-    return Generators([*global_generators(), *found, *torch_generators(), *accelerator_generators()])
+    return Generators([*global_generators(), *found, *torch_generators(), *accelerator_generators(), *counted])

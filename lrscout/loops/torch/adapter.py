@@ -14,6 +14,7 @@ from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
 from lrscout.loops.data import Data
 from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
 from lrscout.loops.torch.batches import apart
+from lrscout.loops.torch.counters import counters, parts_of
 from lrscout.loops.torch.loop import TorchLoop, modules_of
 from lrscout.loops.torch.memory import accelerator_generators
 from lrscout.loops.torch.rates import Rates, check_steppable
@@ -106,7 +107,8 @@ def from_torch(
         loss_of = step_fn if step_fn is not None else _Supervised(models, loss_fn)
         step = Backward(loss_of, optimizer, scaler, accumulate, clip_norm)
     found = find_generators([data, eval_data, *used, *modules])
-    generators = Generators([*global_generators(), *found, *torch_generators(), *accelerator_generators()])
+    counted = counters([*parts_of(data), *parts_of(eval_data)])
+    generators = Generators([*global_generators(), *found, *torch_generators(), *accelerator_generators(), *counted])
     return TorchLoop(
         roots=roots,
         modules=modules,

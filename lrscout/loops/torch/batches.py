@@ -19,26 +19,18 @@ def apart(data: Iterable[Any]) -> Iterable[Any]:
     dataset: Any = loader.dataset
     if hasattr(dataset, "__next__") and isinstance(dataset, IterableDataset):
         return iter(loader)  # The data set has one pass only: what is drawn must be kept.
-    if loader.persistent_workers:
-        # Such a loader has one iterator, which every new pass resets.
-        loader = copy.copy(loader)
-        loader._iterator = None
-    return loader
+    return without_persistent_workers(loader) if loader.persistent_workers else loader
 
 
-def counters_of(data: Any) -> list[Any]:
-    """Return the parts of a loader that may count, such as a sampler with the number of its epoch."""
-    if hasattr(data, "flattened"):  # Lightning's loader of several loaders.
-        return [part for loader in data.flattened for part in counters_of(loader)]
-    parts = [getattr(data, name, None) for name in ("sampler", "batch_sampler", "dataset")]
-    return [*parts, getattr(parts[1], "sampler", None)]
+def without_persistent_workers(loader: Any) -> Any:
+    """Return a shallow copy of a loader whose every pass has workers of its own.
 
-
-def begin_epoch(data: Any, epoch: int) -> None:
-    """Tell a loader and the parts of it that draw their order from the number of an epoch to take this one."""
-    for part in {id(part): part for part in [data, *counters_of(data)]}.values():
-        if callable(getattr(part, "set_epoch", None)):
-            part.set_epoch(epoch)
+    Workers that stay have one iterator, which a new pass would take from the one before.
+    """
+    kind: Any = loader.__class__
+    own: Any = kind.__new__(kind)  # Some loaders cannot be copied by `copy`, and refuse new attributes.
+    own.__dict__.update(loader.__dict__, persistent_workers=False, _iterator=None)
+    return own
 
 
 def moved(batch: Any, device: torch.device) -> Any:

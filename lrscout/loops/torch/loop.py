@@ -14,7 +14,8 @@ from torch.optim import Optimizer
 from lrscout.core.errors import EmptyDataError, UnsupportedLoopError
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import NO_EVALUATION, Data, Place
-from lrscout.loops.torch.batches import begin_epoch, counters_of, moved
+from lrscout.loops.torch.batches import moved
+from lrscout.loops.torch.counters import begin_epoch
 from lrscout.loops.torch.memory import Memory
 from lrscout.loops.torch.processes import Processes, evaluate_alone
 from lrscout.loops.torch.rates import Rates
@@ -37,7 +38,7 @@ class TorchLoop:
         rates: the learning rates that are moved.
         eval_loss_of: the loss of an evaluation batch, or None where there is no way to tell.
         data: the batches.
-        source: what the training batches come from, such as a loader, whose counters come home.
+        source: what the training batches come from, such as a loader, which may want to know the epoch.
         device: where batches are moved to.
         visit: opened around each step, evaluation, snapshot and restore; puts the user's objects in place for them, and
             back afterwards.
@@ -85,7 +86,7 @@ class TorchLoop:
         with self._visit():
             # The loss function may change things even in evaluation mode, such as an average that it keeps.
             changing = [root for root in self._roots if not isinstance(root, Optimizer)]
-            before = Memory(changing, left_out=self._left_out)
+            before = Memory(changing, self._left_out)
             try:
                 for module in self._modules:
                     evaluate_alone(module)
@@ -100,8 +101,7 @@ class TorchLoop:
 
     def snapshot(self) -> Snapshot:
         with self._visit():
-            memory = Memory(self._roots, counters_of(self._source), self._left_out)
-            return _Snapshot(memory, self._data.place())
+            return _Snapshot(Memory(self._roots, self._left_out), self._data.place())
 
     def restore(self, snapshot: Snapshot) -> None:
         assert isinstance(snapshot, _Snapshot)

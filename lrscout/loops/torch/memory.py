@@ -28,19 +28,14 @@ class Memory:
 
     Args:
         roots: the objects to remember.
-        counters: objects of which only plain attributes (numbers, words, flags) are remembered, such as a data set
-            with the number of its epoch; their arrays are data.
         left_out: objects on the way that are not looked into, such as data sets.
     """
 
-    def __init__(
-        self, roots: Iterable[object], counters: Iterable[object] = (), left_out: Iterable[object] = ()
-    ) -> None:
+    def __init__(self, roots: Iterable[object], left_out: Iterable[object] = ()) -> None:
         self._known: dict[int, _Back] = {id(thing): lambda thing=thing: thing for thing in left_out}
         self._done: set[int] = set()
         self._keep: list[object] = []
         self._backs = [self._remember_attributes(root) for root in roots]
-        self._backs += [self._remember_plain_attributes(thing) for thing in counters]
 
     def bring_back(self) -> None:
         """Make every object what it was; this may be done as often as wanted.
@@ -103,19 +98,6 @@ class Memory:
             return self._remember_list([*value.parameters(), *value.buffers()])
         attributes = getattr(value, "__dict__", None)
         return self._remember_dict(attributes) if attributes is not None else lambda: value
-
-    def _remember_plain_attributes(self, value: Any) -> _Back:
-        attributes: dict[str, Any] = getattr(value, "__dict__", {})
-        plain = {name: item for name, item in attributes.items() if type(item) in _PLAIN}
-        # A counter that is shared with a loader's workers is a tensor.
-        shared = [self._remember(item) for item in attributes.values() if _is_number(item)]
-
-        def back() -> None:
-            attributes.update(plain)
-            for number in shared:
-                number()
-
-        return back
 
     def _remember_generator(self, value: object, generator: Generator) -> _Back:
         state = generator.save()
@@ -201,10 +183,6 @@ class Memory:
             return value
 
         return back
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and value.ndim == 0
 
 
 def _overlaps_itself(tensor: torch.Tensor) -> bool:

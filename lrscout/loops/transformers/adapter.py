@@ -15,7 +15,7 @@ from lrscout.loops.torch.loop import TorchLoop, modules_of
 from lrscout.loops.torch.memory import accelerator_generators
 from lrscout.loops.torch.rates import check_steppable
 from lrscout.loops.torch.reach import reached_by
-from lrscout.loops.transformers.data import counters
+from lrscout.loops.transformers.data import counters_of
 from lrscout.loops.transformers.steps import EvaluationLoss, TrainerRates, TrainerStep
 from lrscout.loops.transformers.training import Training, settings_of
 
@@ -78,11 +78,9 @@ def from_trainer(
         modules = modules_of(roots)
         check_steppable(training.optimizer, modules)
         _check_optimizer(training.optimizer)
-    found = [
-        *find_generators([*training.loaders, *used, trainer, *modules]),
-        *counters(training.updates, training.loaders),
-    ]
-    generators = Generators([*global_generators(), *found, *torch_generators(), *accelerator_generators()])
+    found = find_generators([*training.loaders, *used, trainer, *modules])
+    counted = counters_of(training.updates, training.loaders)
+    generators = Generators([*global_generators(), *found, *torch_generators(), *accelerator_generators(), *counted])
     return TorchLoop(
         roots=roots,
         modules=modules,

@@ -9,8 +9,9 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from lrscout.core.imports import require
-from lrscout.loops.generators import Generator, as_generator
-from lrscout.loops.torch.batches import counters_of
+from lrscout.loops.generators import Generator
+from lrscout.loops.torch.batches import without_persistent_workers
+from lrscout.loops.torch.counters import counters, parts_of
 
 trainer_utils = require("transformers.trainer_utils", extra="transformers")
 
@@ -93,54 +94,16 @@ def apart(loader: Any, accelerator: Any) -> Any:
     """Return a loader over the same data whose passes disturb no other pass, nor any but the given accelerator."""
     if not isinstance(loader, Loader):
         return loader
-    own = base = _copied(loader)
+    own = base = without_persistent_workers(loader)
     if hasattr(own, "base_dataloader"):
         own.gradient_state = accelerator.gradient_state
-        base = own.base_dataloader = _copied(own.base_dataloader)
-    # Workers that stay have one iterator, which a new pass would take from the one before; and PyTorch warns at every
-    # pass where memory cannot be pinned.
-    pinned = base.pin_memory and accelerator.device.type != "cpu"
-    base.__dict__.update(persistent_workers=False, _iterator=None, pin_memory=pinned)
+        base = own.base_dataloader = without_persistent_workers(own.base_dataloader)
+    # PyTorch warns at every pass where memory cannot be pinned.
+    base.__dict__.update(pin_memory=base.pin_memory and accelerator.device.type != "cpu")
     return own
 
 
-def counters(updates: Updates, loaders: Sequence[Any]) -> list[Generator]:
-    """Return whatever counts along with the passes over loaders, each as something that is saved and brought back."""
-    parts = [updates, *(part for loader in loaders for part in [loader, getattr(loader, "collate_fn", None)])]
-    parts += [part for loader in loaders for part in counters_of(loader)]
-    collators = [getattr(part, "data_collator", None) for part in parts]
-    known = {id(part): part for part in [*parts, *collators] if hasattr(part, "__dict__")}
-    return [_counter(part) for part in known.values()]
-
-
-def _counter(thing: object) -> Generator:
-    """Return an object's numbers, words and generators as one generator, which a seed leaves alone.
-
-    A generator that the object makes at its first use is among them.
-    """
-    attributes = vars(thing)
-
-    def save() -> dict[str, tuple[Any, Any]]:
-        generators = {name: as_generator(value) for name, value in attributes.items()}
-        states = {name: (attributes[name], held.save()) for name, held in generators.items() if held is not None}
-        plain = {name: (value, None) for name, value in attributes.items() if _is_plain(value)}
-        return {**plain, **states}
-
-    def load(saved: dict[str, tuple[Any, Any]]) -> None:
-        for name, (value, state) in saved.items():
-            attributes[name] = value
-            if generator := as_generator(value):
-                generator.load(state)
-
-    return Generator(save, load, lambda _: None)
-
-
-def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, (bool, int, float, str))
-
-
-def _copied(loader: object) -> Any:
-    """Return a shallow copy of a loader; accelerate's loaders cannot be copied by `copy`."""
-    own: Any = object.__new__(type(loader))
-    own.__dict__.update(loader.__dict__)
-    return own
+def counters_of(updates: Updates, loaders: Sequence[Any]) -> list[Generator]:
+    """Return whatever counts along with the passes over a trainer's loaders."""
+    parts: list[Any] = [updates, *loaders, *(part for loader in loaders for part in parts_of(loader))]
+    return counters([*parts, *(getattr(part, "data_collator", None) for part in parts)])
