@@ -151,7 +151,9 @@ def check_model(model: Any) -> None:
         UnsupportedLoopError: this is not a compiled Keras model, or it is distributed over devices.
     """
     if not isinstance(model, keras.Model):
-        raise UnsupportedLoopError(f"model must be a keras.Model, but it is a {type(model).__name__}.")
+        raise UnsupportedLoopError(
+            f"model must be a keras.Model, but it is a {type(model).__name__}. Wrap layers in a keras.Sequential."
+        )
     if not model.compiled or model.optimizer is None:
         raise UnsupportedLoopError("The model is not compiled. Call model.compile(optimizer=..., loss=...) first.")
     strategy = getattr(model, "_distribute_strategy", None)  # The public property also has one where there is none.

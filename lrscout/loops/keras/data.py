@@ -51,7 +51,7 @@ def keras_batches(
     for name, value in (("y", y), ("sample_weight", sample_weight), ("batch_size", batch_size)):
         if value is not None:
             raise UnsupportedLoopError(
-                f"{name} is for arrays, but x is a {type(x).__name__}, which yields whole batches."
+                f"{name} is for arrays, but x is a {type(x).__name__}. Let its batches hold what you want to give."
             )
     if isinstance(x, keras.utils.PyDataset):
         return _Mapped(readable, _PyDatasetBatches(x, shuffle)), True

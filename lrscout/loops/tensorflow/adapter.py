@@ -76,7 +76,7 @@ def from_tensorflow(
     if isinstance(variables, tf.Module):
         variables = variables.trainable_variables
     if not variables:
-        raise UnsupportedLoopError("variables is empty: there is nothing to train.")
+        raise UnsupportedLoopError("variables is empty. Give the variables to train.")
     if tf.distribute.has_strategy() or any(isinstance(v, tf.distribute.DistributedValues) for v in variables):
         raise UnsupportedLoopError(
             "Cannot scout under a tf.distribute strategy. Make variables, optimizer and loop outside its scope."

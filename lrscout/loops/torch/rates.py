@@ -62,16 +62,16 @@ def check_steppable(optimizer: Optimizer, modules: Iterable[nn.Module]) -> None:
     """
     if isinstance(optimizer, torch.optim.LBFGS):
         raise UnsupportedLoopError(
-            "Cannot step LBFGS because it evaluates the loss several times in each step, through a closure; "
-            "its lr scales a line search and is usually 1."
+            "Cannot step LBFGS because each of its steps evaluates the loss several times, through a closure. "
+            "Leave its lr at 1, or scout another optimizer."
         )
     if isinstance(optimizer, (torch.optim.Rprop, torch.optim.ASGD)):
         raise UnsupportedLoopError(
             f"Cannot step {type(optimizer).__name__} at a chosen learning rate because it follows a step size of its "
-            "own, for which lr is only the beginning."
+            "own, for which lr is only the beginning. Scout another optimizer."
         )
     if not any(group["params"] for group in optimizer.param_groups):
-        raise UnsupportedLoopError("The optimizer has no parameters.")
+        raise UnsupportedLoopError("The optimizer has no parameters. Give it those of the model.")
     if any(nn.parameter.is_lazy(parameter) for module in modules for parameter in module.parameters(recurse=False)):
         raise UnsupportedLoopError("The model has lazy parameters, which do not exist yet. Run one batch through it.")
 

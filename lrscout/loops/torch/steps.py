@@ -55,7 +55,10 @@ class Backward:
         for _ in range(self._accumulate):
             loss = one_number(self._loss_of(draw()))
             if not loss.requires_grad:
-                raise UnsupportedLoopError("The loss does not depend on any parameter that requires a gradient.")
+                raise UnsupportedLoopError(
+                    "The loss does not depend on any parameter that requires a gradient. "
+                    "Return it as it was computed, neither detached nor as a number."
+                )
             if not losses:
                 self._optimizer.zero_grad()
             self._add_gradient(loss if self._accumulate == 1 else loss / self._accumulate)
