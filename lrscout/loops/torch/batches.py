@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset
@@ -27,8 +27,9 @@ def without_persistent_workers(loader: Any) -> Any:
 
     Workers that stay have one iterator, which a new pass would take from the one before.
     """
-    kind: Any = loader.__class__
-    own: Any = kind.__new__(kind)  # Some loaders cannot be copied by `copy`, and refuse new attributes.
+    # Some loaders cannot be copied by `copy`, refuse new attributes, or say that they are of another class.
+    kind = cast("Any", type(loader))
+    own: Any = kind.__new__(kind)
     own.__dict__.update(loader.__dict__, persistent_workers=False, _iterator=None)
     return own
 
