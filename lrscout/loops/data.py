@@ -12,10 +12,11 @@ import numpy as np
 
 from lrscout.core.errors import EmptyDataError, InvalidValueError, UnsupportedLoopError
 from lrscout.loops.generators import Generators
+from lrscout.loops.loaders import apart
 from lrscout.loops.stream import Mark, Stream
 
 _TRAINING_BATCHES_FOR_EVALUATION = 4
-_LONGEST_EVALUATION_ITERATOR = 64
+LONGEST_EVALUATION_ITERATOR = 64
 _EVALUATION_SEED = 0
 NO_EVALUATION = "The evaluation data has no batches: iterating over it ended at once."
 
@@ -51,8 +52,8 @@ class Data:
             if data is not None and not hasattr(data, "__iter__") and not hasattr(data, "__getitem__"):
                 raise UnsupportedLoopError(f"{name} must be an iterable of batches, but it is a {type(data).__name__}.")
         self._generators = generators
-        self._stream = Stream(training, generators, restartable=restartable)
-        self._evaluation = evaluation
+        self._stream = Stream(apart(training), generators, restartable=restartable)
+        self._evaluation: Iterable[Any] | None = apart(evaluation)
         self._kept: list[Any] | None = None
 
     def draw(self) -> Any:
@@ -123,7 +124,7 @@ class Data:
             if self._evaluation is None:
                 self._kept = self._choose_training_batches()
             elif isinstance(self._evaluation, Iterator):
-                self._kept = list(islice(self._evaluation, _LONGEST_EVALUATION_ITERATOR))
+                self._kept = list(islice(self._evaluation, LONGEST_EVALUATION_ITERATOR))
             else:
                 return self._evaluation
         return self._kept
@@ -149,14 +150,14 @@ class ArrayBatches:
     """
 
     def __init__(self, arrays: Any, batch_size: int | None, seed: int = 0, *, shuffle: bool = True) -> None:
-        lengths = {len(leaf) for leaf in _leaves(arrays)}
+        lengths = {len(leaf) for leaf in leaves_of(arrays)}
         if len(lengths) != 1:
             raise InvalidValueError(f"The arrays of the data must be equally long, but their lengths are {lengths}.")
         self._length = lengths.pop()
         if batch_size is not None and not 1 <= batch_size <= self._length:
             raise InvalidValueError(f"batch_size must be between 1 and {self._length}, but it is {batch_size}.")
         # NumPy picks examples faster than a framework does one call at a time.
-        self._arrays = arrays if batch_size is None else _mapped(np.asarray, arrays)
+        self._arrays = arrays if batch_size is None else mapped(np.asarray, arrays)
         self._batch_size = batch_size
         self._shuffle = shuffle
         self._order = np.random.default_rng(seed)
@@ -169,7 +170,7 @@ class ArrayBatches:
             return
         order = self._order.permutation(self._length) if self._shuffle else np.arange(self._length)
         for start in range(0, self._length - self._batch_size + 1, self._batch_size):
-            yield _mapped(itemgetter(order[start : start + self._batch_size]), self._arrays)
+            yield mapped(itemgetter(order[start : start + self._batch_size]), self._arrays)
 
 
 def as_batches(data: Any, batch_size: int | None) -> Iterable[Any]:
@@ -196,31 +197,31 @@ def batch_size_of(batch: Any) -> int:
         return int(shape[0]) if len(shape) else 1
     if is_dataclass(batch):
         batch = [getattr(batch, field.name) for field in fields(batch)]
-    leaves = _leaves(batch)
+    leaves = leaves_of(batch)
     return batch_size_of(leaves[0]) if leaves and leaves[0] is not batch else 1
 
 
 def _is_arrays(data: Any) -> bool:
     if not isinstance(data, (tuple, Mapping)):
         return False
-    leaves = _leaves(data)
+    leaves = leaves_of(data)
     return bool(leaves) and all(hasattr(leaf, "shape") for leaf in leaves)
 
 
-def _leaves(arrays: Any) -> list[Any]:
+def leaves_of(arrays: Any) -> list[Any]:
     """Return the arrays of nested tuples, lists and dictionaries."""
     if isinstance(arrays, Mapping):
         arrays = tuple(arrays.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     if isinstance(arrays, (tuple, list)):
-        return [leaf for part in arrays for leaf in _leaves(part)]  # pyright: ignore[reportUnknownVariableType]
+        return [leaf for part in arrays for leaf in leaves_of(part)]  # pyright: ignore[reportUnknownVariableType]
     return [] if arrays is None else [arrays]
 
 
-def _mapped(function: Callable[[Any], Any], arrays: Any) -> Any:
+def mapped(function: Callable[[Any], Any], arrays: Any) -> Any:
     """Return nested tuples, lists and dictionaries with a function applied to each of their arrays."""
     if isinstance(arrays, Mapping):
-        return {name: _mapped(function, part) for name, part in arrays.items()}  # pyright: ignore
+        return {name: mapped(function, part) for name, part in arrays.items()}  # pyright: ignore
     if isinstance(arrays, (tuple, list)):
-        parts = [_mapped(function, part) for part in arrays]  # pyright: ignore[reportUnknownVariableType]
+        parts = [mapped(function, part) for part in arrays]  # pyright: ignore[reportUnknownVariableType]
         return parts if isinstance(arrays, list) else tuple(parts)
     return None if arrays is None else function(arrays)

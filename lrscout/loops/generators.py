@@ -60,13 +60,20 @@ def global_generators() -> list[Generator]:
 
 
 def torch_generators() -> list[Generator]:
-    """Return PyTorch's global generator where PyTorch is in use; its loaders serve other frameworks too.
+    """Return PyTorch's global generators where PyTorch is in use; its loaders serve other frameworks too.
 
-    Among a loop's generators it comes last, so that the seeds of the others do not depend on whether it is there.
+    Among a loop's generators they come last, so that the seeds of the others do not depend on whether they are there.
     """
     torch: Any = sys.modules.get("torch")
-    generator = None if torch is None else as_generator(torch.default_generator)
-    return [generator] if generator else []
+    if torch is None or not hasattr(torch, "default_generator"):
+        return []
+    held = [torch.default_generator]
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        held += torch.cuda.default_generators
+    found = [generator for generator in map(as_generator, held) if generator]
+    if torch.backends.mps.is_available():
+        found.append(Generator(torch.mps.get_rng_state, torch.mps.set_rng_state, torch.mps.manual_seed))
+    return found
 
 
 def as_generator(value: Any) -> Generator | None:

@@ -11,7 +11,7 @@ from lrscout.core.errors import LossError, UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place, as_batches
-from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
+from lrscout.loops.loaders import generators_of
 
 jax = require("jax", extra="jax")
 optax = require("optax", extra="jax")
@@ -70,7 +70,6 @@ def from_jax(
     evaluation = None if eval_data is None else as_batches(eval_data, None)
     if eval_fn is None and key is None and state is None:
         eval_fn = loss_fn
-    generators = [*global_generators(), *find_generators([training, evaluation]), *torch_generators()]
     return JaxLoop(
         params,
         rate.init(params) if opt_state is None else opt_state,
@@ -79,7 +78,7 @@ def from_jax(
         rate,
         loss_fn,
         eval_fn,
-        Data(training, evaluation, Generators(generators)),
+        Data(training, evaluation, generators_of([training, evaluation])),
     )
 
 

@@ -12,11 +12,11 @@ from lrscout.core.errors import UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place
-from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
 from lrscout.loops.keras.data import keras_batches
 from lrscout.loops.keras.rate import KerasRate
 from lrscout.loops.keras.state import KerasState
 from lrscout.loops.keras.steps import CompiledStep
+from lrscout.loops.loaders import generators_of
 
 keras = require("keras", extra="keras")
 
@@ -75,8 +75,7 @@ def from_keras(
         x, y, sample_weight, class_weight=class_weight, batch_size=batch_size, shuffle=shuffle
     )
     evaluation = None if eval_data is None else _evaluation_batches(eval_data)
-    found = find_generators([batches, evaluation, x])
-    generators = Generators([*global_generators(), *found, *torch_generators()])
+    generators = generators_of([x, eval_data], batches, evaluation)
     data = Data(batches, evaluation, generators, restartable=restartable)
     before = generators.save()
     try:

@@ -10,7 +10,8 @@ import numpy as np
 
 from lrscout.core.errors import UnsupportedLoopError
 from lrscout.core.imports import require
-from lrscout.loops.data import ArrayBatches
+from lrscout.loops.data import ArrayBatches, leaves_of, mapped
+from lrscout.loops.loaders import apart
 
 keras = require("keras", extra="keras")
 
@@ -46,34 +47,35 @@ def keras_batches(
         return _weighted(native(batch), class_weight)
 
     if _are_arrays(x):
-        arrays = _mapped(_as_array, (x, y, sample_weight))
-        return _Mapped(readable, ArrayBatches(arrays, min(batch_size or 32, _length(x)), shuffle=shuffle)), True
+        arrays = mapped(_as_array, (x, y, sample_weight))
+        return _Each(readable, ArrayBatches(arrays, min(batch_size or 32, _length(x)), shuffle=shuffle)), True
     for name, value in (("y", y), ("sample_weight", sample_weight), ("batch_size", batch_size)):
         if value is not None:
             raise UnsupportedLoopError(
                 f"{name} is for arrays, but x is a {type(x).__name__}. Let its batches hold what you want to give."
             )
     if isinstance(x, keras.utils.PyDataset):
-        return _Mapped(readable, _PyDatasetBatches(x, shuffle)), True
+        return _Each(readable, _PyDatasetBatches(x, shuffle)), True
     tensorflow: Any = sys.modules.get("tensorflow")
     if tensorflow is not None and isinstance(x, tensorflow.data.Dataset):
         from lrscout.loops.tensorflow.pipelines import repeatable
 
         passes, restartable = repeatable(x)
-        return _Mapped(readable, passes), restartable
+        return _Each(readable, passes), restartable
+    x = apart(x)
     if not hasattr(x, "__iter__"):
         raise UnsupportedLoopError(
             f"Cannot take batches from a {type(x).__name__}. Give arrays or an iterable of batches."
         )
-    return (map(readable, x) if isinstance(x, Iterator) else _Mapped(readable, x)), True  # pyright: ignore[reportUnknownArgumentType]
+    return (map(readable, x) if isinstance(x, Iterator) else _Each(readable, x)), True  # pyright: ignore[reportUnknownArgumentType]
 
 
 def native(batch: Any) -> tuple[Any, Any, Any]:
     """Return a batch as inputs, targets and sample weights that the backend in use can read."""
-    return _mapped(_as_native, keras.utils.unpack_x_y_sample_weight(batch))
+    return mapped(_as_native, keras.utils.unpack_x_y_sample_weight(batch))
 
 
-class _Mapped:
+class _Each:
     """The batches of a source, each with a function applied to it."""
 
     def __init__(self, function: Callable[[Any], Any], source: Iterable[Any]) -> None:
@@ -108,7 +110,7 @@ def _are_arrays(x: Any) -> bool:
 
 
 def _length(x: Any) -> int:
-    return len(keras.tree.flatten(x)[0])
+    return len(leaves_of(x)[0])
 
 
 def _weighted(batch: tuple[Any, Any, Any], class_weight: Mapping[int, float] | None) -> tuple[Any, Any, Any]:
@@ -122,13 +124,6 @@ def _weighted(batch: tuple[Any, Any, Any], class_weight: Mapping[int, float] | N
     classes = labels.argmax(-1) if labels.ndim > 1 and labels.shape[-1] > 1 else labels.reshape(-1)
     weights = [class_weight.get(int(label), 1.0) for label in np.round(classes)]
     return x, y, np.array(weights, keras.config.floatx())
-
-
-def _mapped(function: Callable[[Any], Any], arrays: Any) -> Any:
-    def unless_none(leaf: Any) -> Any:
-        return None if leaf is None else function(leaf)
-
-    return keras.tree.map_structure(unless_none, arrays)
 
 
 def _as_array(leaf: Any) -> Any:

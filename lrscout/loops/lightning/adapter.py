@@ -12,14 +12,13 @@ from torch.optim import Optimizer
 from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place
-from lrscout.loops.generators import Generator, Generators, find_generators, global_generators, torch_generators
 from lrscout.loops.lightning.data import training_source
 from lrscout.loops.lightning.fit import Attached, Fitting
 from lrscout.loops.lightning.steps import Evaluation, step_of
 from lrscout.loops.lightning.trainer import Package, package_of
-from lrscout.loops.torch.counters import counters, parts_of
+from lrscout.loops.loaders import generators_of
 from lrscout.loops.torch.loop import TorchLoop, modules_of
-from lrscout.loops.torch.memory import Memory, accelerator_generators
+from lrscout.loops.torch.memory import Memory
 from lrscout.loops.torch.rates import Rates, check_steppable
 
 
@@ -230,7 +229,7 @@ class LightningLoop:
 
     def _try_to_begin(self) -> Data:
         """Begin a fit and come home, so that what cannot be done is refused now; return the batches."""
-        generators = _generators(self._fitting.holders)
+        generators = generators_of([], *self._fitting.holders)
         before, memory = generators.save(), Memory(self._state_at_home())
         try:
             trainer = self._fitting.begin()
@@ -238,17 +237,10 @@ class LightningLoop:
             self._lr_at_home = self._watched.rates_of(trainer).lr
             passes, eval_passes = self._fitting.passes, self._fitting.eval_passes
             loaders = [passes.source, None if eval_passes is None else eval_passes.source]
-            counted = counters([part for loader in loaders for part in parts_of(loader)])
-            generators_of_steps = _generators([*loaders, *self._module.modules()], counted)
-            return Data(training_source(passes), eval_passes, generators_of_steps)
+            return Data(training_source(passes), eval_passes, generators_of(loaders, *self._module.modules()))
         finally:
             memory.bring_back()
             generators.load(before)
 
     def _state_at_home(self) -> list[object]:
         return [*self._fitting.state_at_home(), *self._stateful]
-
-
-def _generators(holders: Iterable[object], counted: Iterable[Generator] = ()) -> Generators:
-    found = find_generators(holders)
-    return Generators([*global_generators(), *found, *torch_generators(), *accelerator_generators(), *counted])

@@ -10,10 +10,10 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from lrscout.loops.data import LONGEST_EVALUATION_ITERATOR
 from lrscout.loops.lightning.trainer import Package
-from lrscout.loops.torch.batches import apart
+from lrscout.loops.loaders import apart
 
-_LONGEST_EVALUATION_ITERATOR = 64
 _CONTAINERS: Any = (dict, list, set)
 
 
@@ -61,10 +61,11 @@ class Passes:
             combined.limits = self._limits
             yield from combined
             return
-        data, limit = apart(self.source), self._limits[0]
-        if isinstance(data, Iterator):
+        data: Any = apart(self.source)
+        limit = self._limits[0]
+        if hasattr(data, "__next__"):
             # It can be passed over only once.
-            self.source = data = list(islice(data, _LONGEST_EVALUATION_ITERATOR))
+            self.source = data = list(islice(data, LONGEST_EVALUATION_ITERATOR))
         for number, batch in enumerate(data if math.isinf(limit) else islice(data, int(limit))):
             yield batch, number, 0
 
@@ -97,4 +98,4 @@ def twin_of(datamodule: Any) -> Any:
 def training_source(passes: Passes) -> Iterable[Any]:
     """Return what a loop draws from: the passes, or the iterator itself where there can be one pass only."""
     once = apart(passes.source)
-    return once if isinstance(once, Iterator) and not passes.combines else passes
+    return once if hasattr(once, "__next__") and not passes.combines else passes

@@ -16,7 +16,8 @@ from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place
-from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
+from lrscout.loops.generators import Generators
+from lrscout.loops.loaders import generators_of
 from lrscout.loops.sklearn.batches import Batch, ShuffledBatches, as_batch, evaluation_batches, len_of, whole
 from lrscout.loops.sklearn.learners import Learner, Linear, Network
 from lrscout.loops.sklearn.memory import Memory
@@ -95,8 +96,7 @@ def from_sklearn(
         own_size = min(len_of(data.inputs), learner.own_batch_size)
         training = ShuffledBatches(data, own_size if batch_size is None else batch_size)
     evaluation = evaluation_batches(eval_data)
-    owned = find_generators([training, evaluation, estimator])
-    generators = Generators([*global_generators(), *owned, *torch_generators()])
+    generators = generators_of([training, evaluation], estimator)
     return SklearnLoop(learner, Data(training, evaluation, generators), generators)
 
 

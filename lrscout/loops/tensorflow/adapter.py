@@ -11,7 +11,7 @@ from lrscout.core.errors import LossError, UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place, as_batches
-from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
+from lrscout.loops.loaders import generators_of
 from lrscout.loops.tensorflow.pipelines import repeatable
 
 tf = require("tensorflow", extra="tensorflow")
@@ -84,7 +84,7 @@ def from_tensorflow(
     training, restartable = _passes(as_batches(data, batch_size))
     evaluation, _ = (None, True) if eval_data is None else _passes(as_batches(eval_data, None))
     update = _GradientDescent(variables, lr) if optimizer is None else _KerasUpdate(variables, optimizer)
-    generators = Generators([*global_generators(), *find_generators([training, evaluation]), *torch_generators()])
+    generators = generators_of([training, evaluation])
     batches = Data(training, evaluation, generators, restartable=restartable)
     return TensorFlowLoop(variables, update, loss_fn, eval_fn or loss_fn, batches, list(stateful))
 

@@ -12,11 +12,8 @@ from torch.optim import Optimizer
 from lrscout.core.checks import check_count
 from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
 from lrscout.loops.data import Data
-from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
-from lrscout.loops.torch.batches import apart
-from lrscout.loops.torch.counters import counters, parts_of
+from lrscout.loops.loaders import generators_of
 from lrscout.loops.torch.loop import TorchLoop, modules_of
-from lrscout.loops.torch.memory import accelerator_generators
 from lrscout.loops.torch.rates import Rates, check_steppable
 from lrscout.loops.torch.reach import reached_by
 from lrscout.loops.torch.steps import Backward, OwnUpdate
@@ -106,16 +103,13 @@ def from_torch(
     else:
         loss_of = step_fn if step_fn is not None else _Supervised(models, loss_fn)
         step = Backward(loss_of, optimizer, scaler, accumulate, clip_norm)
-    found = find_generators([data, eval_data, *used, *modules])
-    counted = counters([*parts_of(data), *parts_of(eval_data)])
-    generators = Generators([*global_generators(), *found, *torch_generators(), *accelerator_generators(), *counted])
     return TorchLoop(
         roots=roots,
         modules=modules,
         step=step,
         rates=Rates(optimizer, group),
         eval_loss_of=eval_fn or loss_of,
-        data=Data(apart(data), eval_data, generators),
+        data=Data(data, eval_data, generators_of([data, eval_data], *used, *modules)),
         source=data,
         device=next(parameter.device for group in optimizer.param_groups for parameter in group["params"]),
     )

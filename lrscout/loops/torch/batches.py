@@ -1,37 +1,12 @@
-"""Batches of any structure, and loaders that leave the user's own pass alone."""
+"""Batches of any structure, on the model's device."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset
-
-
-def apart(data: Iterable[Any]) -> Iterable[Any]:
-    """Return data whose passes do not disturb the user's own pass over it."""
-    if not isinstance(data, DataLoader):
-        return data
-    loader: Any = data  # pyright: ignore[reportUnknownVariableType]
-    dataset: Any = loader.dataset
-    if hasattr(dataset, "__next__") and isinstance(dataset, IterableDataset):
-        return iter(loader)  # The data set has one pass only: what is drawn must be kept.
-    return without_persistent_workers(loader) if loader.persistent_workers else loader
-
-
-def without_persistent_workers(loader: Any) -> Any:
-    """Return a shallow copy of a loader whose every pass has workers of its own.
-
-    Workers that stay have one iterator, which a new pass would take from the one before.
-    """
-    # Some loaders cannot be copied by `copy`, refuse new attributes, or say that they are of another class.
-    kind = cast("Any", type(loader))
-    own: Any = kind.__new__(kind)
-    own.__dict__.update(loader.__dict__, persistent_workers=False, _iterator=None)
-    return own
 
 
 def moved(batch: Any, device: torch.device) -> Any:

@@ -14,8 +14,8 @@ from torch.optim import Optimizer
 from lrscout.core.errors import EmptyDataError, UnsupportedLoopError
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import NO_EVALUATION, Data, Place
+from lrscout.loops.loaders import begin_epoch
 from lrscout.loops.torch.batches import moved
-from lrscout.loops.torch.counters import begin_epoch
 from lrscout.loops.torch.memory import Memory
 from lrscout.loops.torch.processes import Processes, evaluate_alone
 from lrscout.loops.torch.rates import Rates

@@ -188,14 +188,3 @@ class Memory:
 def _overlaps_itself(tensor: torch.Tensor) -> bool:
     """Whether several elements share one place in memory, as after `expand`."""
     return any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
-
-
-def accelerator_generators() -> list[Generator]:
-    """Return the global generators of every accelerator in use."""
-    found: list[Generator] = []
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        generators = map(as_generator, torch.cuda.default_generators)
-        found.extend(generator for generator in generators if generator)
-    if torch.backends.mps.is_available():
-        found.append(Generator(torch.mps.get_rng_state, torch.mps.set_rng_state, torch.mps.manual_seed))
-    return found

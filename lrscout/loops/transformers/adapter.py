@@ -10,12 +10,11 @@ from torch.optim import Optimizer
 from lrscout.core.errors import UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.loops.data import Data
-from lrscout.loops.generators import Generators, find_generators, global_generators, torch_generators
+from lrscout.loops.loaders import generators_of
 from lrscout.loops.torch.loop import TorchLoop, modules_of
-from lrscout.loops.torch.memory import accelerator_generators
 from lrscout.loops.torch.rates import check_steppable
 from lrscout.loops.torch.reach import reached_by
-from lrscout.loops.transformers.data import counters_of
+from lrscout.loops.transformers.data import collators_of
 from lrscout.loops.transformers.steps import EvaluationLoss, TrainerRates, TrainerStep
 from lrscout.loops.transformers.training import Training, settings_of
 
@@ -78,9 +77,9 @@ def from_trainer(
         modules = modules_of(roots)
         check_steppable(training.optimizer, modules)
         _check_optimizer(training.optimizer)
-    found = find_generators([*training.loaders, *used, trainer, *modules])
-    counted = counters_of(training.updates, training.loaders)
-    generators = Generators([*global_generators(), *found, *torch_generators(), *accelerator_generators(), *counted])
+    # Data collators count as well, and the passes themselves.
+    counting = [training.updates, *training.loaders, *collators_of(training.loaders)]
+    generators = generators_of(counting, *used, trainer, *modules)
     return TorchLoop(
         roots=roots,
         modules=modules,

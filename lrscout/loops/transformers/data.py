@@ -9,9 +9,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from lrscout.core.imports import require
-from lrscout.loops.generators import Generator
-from lrscout.loops.torch.batches import without_persistent_workers
-from lrscout.loops.torch.counters import counters, parts_of
+from lrscout.loops.loaders import without_persistent_workers
 
 trainer_utils = require("transformers.trainer_utils", extra="transformers")
 
@@ -103,7 +101,6 @@ def apart(loader: Any, accelerator: Any) -> Any:
     return own
 
 
-def counters_of(updates: Updates, loaders: Sequence[Any]) -> list[Generator]:
-    """Return whatever counts along with the passes over a trainer's loaders."""
-    parts: list[Any] = [updates, *loaders, *(part for loader in loaders for part in parts_of(loader))]
-    return counters([*parts, *(getattr(part, "data_collator", None) for part in parts)])
+def collators_of(loaders: Sequence[Any]) -> list[Any]:
+    """Return the data collators that the loaders' own, which leave columns out, stand before."""
+    return [getattr(getattr(loader, "collate_fn", None), "data_collator", None) for loader in loaders]

@@ -12,7 +12,6 @@ from torch.optim import Optimizer
 from lrscout.core.imports import require
 from lrscout.loops.generators import Generators, global_generators, torch_generators
 from lrscout.loops.torch.guise import Guise, places_of
-from lrscout.loops.torch.memory import accelerator_generators
 from lrscout.loops.transformers.data import Chain, Loader, Updates, apart
 
 transformers = require("transformers", extra="transformers")
@@ -31,7 +30,7 @@ class Training:
     def __init__(self, trainer: Any, eval_data: Any) -> None:
         self._trainer = trainer
         self._eval_data = trainer.eval_dataset if eval_data is None else eval_data
-        generators = Generators([*global_generators(), *torch_generators(), *accelerator_generators()])
+        generators = Generators([*global_generators(), *torch_generators()])
         before, verbosity = generators.save(), transformers.logging.get_verbosity()
         transformers.logging.set_verbosity_error()
         try:
