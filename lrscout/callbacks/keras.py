@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from lrscout.core.errors import InvalidValueError, LossError, UnsupportedLoopErr
 from lrscout.core.imports import require
 from lrscout.core.result import Cost
 from lrscout.loops.generators import Generators, global_generators, torch_generators
-from lrscout.loops.keras.adapter import check_model
+from lrscout.loops.keras.adapter import check_model, is_built
 from lrscout.loops.keras.rate import KerasRate
 from lrscout.loops.keras.state import KerasState
 from lrscout.measure.range_test import RangeTest, rungs
@@ -27,7 +28,8 @@ class RangeTestCallback(keras.callbacks.Callback):
     """Turns a `fit` into a range test, and brings the model home when it ends.
 
     The lr rises at every batch. When it has reached its end, or the loss has diverged, the callback stops the fit, puts
-    weights, optimizer, metrics and generators back, and keeps the answer in `result`. Metrics are reset before each
+    weights, optimizer, metrics and generators back, and keeps the answer in `result`. Give it alone: what other
+    callbacks do when a fit ends, such as bringing the best weights back, it cannot undo. Metrics are reset before each
     batch, so what `fit` reports meanwhile is each batch's own loss. A `fit` that raises leaves before its callbacks
     hear of it: then call `restore`.
 
@@ -78,25 +80,31 @@ class RangeTestCallback(keras.callbacks.Callback):
         check_model(model)
         if model.steps_per_execution != 1:
             raise UnsupportedLoopError("Cannot change the lr at every batch. Compile with steps_per_execution=1.")
-        if not model.built:
+        if model.optimizer.gradient_accumulation_steps:
             raise UnsupportedLoopError(
-                "The model is not built yet. Call it on one batch, or model.build, before the fit."
+                "One update takes several batches. Use lrscout.from_keras, which draws them all."
             )
+        if not is_built(model):
+            raise UnsupportedLoopError("The model is not built yet. Call it on one batch before the fit.")
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
-        self._ladder = rungs(self._min_lr, self._max_lr, self._steps_to_take())
         self._losses: list[float] = []
         self._stop: Stop | None = None
-        self._stop_rule = StopRule(len(self._ladder))
+        self._stop_rule: StopRule | None = None
         self._rate = KerasRate(model.optimizer)
         self._generators = Generators([*global_generators(), *torch_generators()])
-        state = KerasState(model)
+        state = KerasState(model, model.optimizer)
         self._home = (state, state.read(), self._generators.save(), model.train_function)
-        self._takeover = self._rate.taken_over()
-        self._takeover.__enter__()
+        self._takeover = ExitStack()
+        self._takeover.enter_context(self._rate.taken_over())
         if self._rate.follows_schedule:  # A step that is traced already would go on to follow it.
             model.make_train_function(force=True)
         self._began = time.perf_counter()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if self._stop_rule is None:
+            self._ladder = rungs(self._min_lr, self._max_lr, self._steps_to_take(epoch))
+            self._stop_rule = StopRule(len(self._ladder))
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         if keras.backend.backend() == "jax":
@@ -108,6 +116,7 @@ class RangeTestCallback(keras.callbacks.Callback):
         if "loss" not in (logs or {}):
             raise LossError(f"The model reports no 'loss', but {sorted(logs or {})}. Use lrscout.from_keras(loss=...).")
         self._losses.append(float(logs["loss"]))
+        assert self._stop_rule is not None
         self._stop = self._stop_rule.update(self._losses[-1])
         if self._stop is not None or len(self._losses) == len(self._ladder):
             self.model.stop_training = True
@@ -127,16 +136,17 @@ class RangeTestCallback(keras.callbacks.Callback):
         self._home = None
         if keras.backend.backend() == "jax":
             self.model.jax_state_sync()
-        self._takeover.__exit__(None, None, None)
+        self._takeover.close()
         self.model.reset_metrics()  # Those that came to be during the fit have no value to go back to.
         state.write(values)
         self._generators.load(generators)
         self.model.train_function = train_function
 
-    def _steps_to_take(self) -> int:
+    def _steps_to_take(self, first_epoch: int) -> int:
         epochs, steps = self.params.get("epochs"), self.params.get("steps")
-        known = epochs * steps if epochs and steps else self._steps
+        known = (epochs - first_epoch) * steps if epochs and steps else self._steps
         if known < FEWEST_POINTS:
+            self.restore()
             raise InvalidValueError(
                 f"A range test takes at least {FEWEST_POINTS} batches, but this fit has {known}. Give it more epochs."
             )

@@ -99,12 +99,12 @@ def as_generator(value: Any) -> Generator | None:
             return None
 
 
-def find_generators(roots: Iterable[object], depth: int = 4) -> list[Generator]:
+def find_generators(roots: Iterable[object], depth: int = 6) -> list[Generator]:
     """Return the generators that objects hold, such as a sampler's own.
 
     Args:
         roots: the objects to search, such as a data loader.
-        depth: how many attributes or containers deep to look; long containers are data and not looked into.
+        depth: how many attributes deep to look; long containers are data and not looked into.
     """
     found: list[Generator] = []
     seen: set[int] = set()
@@ -125,4 +125,10 @@ def _parts(value: Any) -> list[Any]:
         return items if len(items) <= LONGEST_CONTAINER else []
     if isinstance(value, (type, ModuleType)):
         return []
-    return list(getattr(value, "__dict__", {}).values())
+    attributes: list[Any] = list(getattr(value, "__dict__", {}).values())
+    # Containers are no level of their own: what an attribute lists, it holds.
+    return [*attributes, *(part for held in attributes for part in _listed(held))]
+
+
+def _listed(held: Any) -> list[Any]:
+    return _parts(held) if isinstance(held, (list, tuple, dict)) else []

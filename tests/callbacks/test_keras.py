@@ -47,6 +47,12 @@ def test_a_short_fit_climbs_the_whole_ladder() -> None:
     assert (scout.result.lrs[0], scout.result.lrs[-1]) == (1e-7, 1e-2)
 
 
+def test_a_fit_that_begins_later_climbs_the_whole_ladder() -> None:
+    scout = RangeTestCallback(max_lr=1e-2)
+    network().fit(X, Y, batch_size=8, initial_epoch=4, epochs=8, verbose=0, callbacks=[scout])
+    assert (scout.result.cost.steps, scout.result.lrs[-1]) == (12, 1e-2)
+
+
 def test_a_fit_that_raises_can_be_brought_home() -> None:
     class Breaks(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None) -> None:
@@ -71,6 +77,9 @@ def test_fits_that_cannot_be_range_tests() -> None:
     if keras.backend.backend() != "torch":  # Which refuses it itself.
         with pytest.raises(UnsupportedLoopError, match="steps_per_execution=1"):
             network(steps_per_execution=2).fit(X, Y, batch_size=2, verbose=0, callbacks=[RangeTestCallback()])
+    accumulating = keras.optimizers.SGD(gradient_accumulation_steps=2)
+    with pytest.raises(UnsupportedLoopError, match=r"several batches\. Use lrscout.from_keras"):
+        network(accumulating).fit(X, Y, verbose=0, callbacks=[RangeTestCallback()])
     with pytest.raises(InvalidValueError, match="min_lr must be below max_lr"):
         RangeTestCallback(min_lr=1.0, max_lr=0.1)
     with pytest.raises(InvalidValueError, match="rule"):

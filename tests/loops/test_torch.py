@@ -60,9 +60,10 @@ def test_the_groups_keep_their_ratios_and_get_their_rates_back() -> None:
     groups = [{"params": model[0].parameters(), "lr": 0.1}, {"params": model[1].parameters(), "lr": 0.03}]
     optimizer = torch.optim.SGD(groups)
     seen = []
+    note = seen.append  # A builtin's list is out of sight; one that the step reached by name would come home empty.
 
     def step_fn(batch):
-        seen.append([group["lr"] for group in optimizer.param_groups])
+        note([group["lr"] for group in optimizer.param_groups])
         return nn.functional.mse_loss(model(batch[0]), batch[1])
 
     loop = lrscout.from_torch(model, optimizer, step_fn=step_fn, data=BATCHES)

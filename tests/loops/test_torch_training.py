@@ -78,6 +78,78 @@ def test_an_update_of_the_users_own_is_taken_as_it_is() -> None:
         loop.evaluate()
 
 
+class Shadow:
+    """An averaged copy of a model as a list of tensors, as the libraries keep it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.shadow = [parameter.detach().clone() for parameter in model.parameters()]
+        self.updates = 0
+
+    def update(self, model: nn.Module) -> None:
+        self.updates += 1
+        for mine, theirs in zip(self.shadow, model.parameters(), strict=True):
+            mine.lerp_(theirs.detach(), 0.1)
+
+
+def test_whatever_a_step_reaches_by_name_comes_home() -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    shadow = Shadow(model)
+    average = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    pool, history, count = [torch.zeros(3)], [], 0
+
+    def update(batch):
+        nonlocal count
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss(model(batch[0]), batch[1])
+        loss.backward()
+        optimizer.step()
+        shadow.update(model)
+        for name, parameter in model.named_parameters():
+            average[name].mul_(0.9).add_(parameter.detach(), alpha=0.1)
+        pool[0] = pool[0] + 1
+        history.append(loss.item())
+        count += 1
+        return loss
+
+    loop = lrscout.from_torch(model, optimizer, update_fn=update, data=DataLoader(DATA, 12))
+    loop.step(0.1)
+
+    def everything():
+        tensors = [*shadow.shadow, *average.values(), *pool]
+        return bits([tensor.numpy() for tensor in tensors]), shadow.updates, list(history), count
+
+    before = everything()
+    lrscout.range_test(loop, steps=10)
+    assert everything() == before
+    assert count == len(history) == 1
+
+
+@pytest.mark.parametrize("kind", [dict, lambda named: list(dict(named).values()), lambda named: next(iter(named))[1]])
+def test_stateful_may_be_a_dictionary_a_list_or_a_tensor(kind) -> None:
+    model = network()
+    state = kind([(name, parameter.detach().clone()) for name, parameter in model.named_parameters()])
+    tensors = list(state.values()) if isinstance(state, dict) else state if isinstance(state, list) else [state]
+
+    class Hidden:
+        """Changes what nobody could find."""
+
+        __slots__ = ("change",)
+
+    hidden = Hidden()
+    hidden.change = lambda: [tensor.add_(1) for tensor in tensors]
+
+    def loss_of(batch):
+        hidden.change()
+        return nn.functional.mse_loss(model(batch[0]), batch[1])
+
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    loop = lrscout.from_torch(model, optimizer, step_fn=loss_of, data=[(X, Y)], stateful=[state])
+    before = bits([tensor.numpy() for tensor in tensors])
+    lrscout.range_test(loop, steps=10)
+    assert bits([tensor.numpy() for tensor in tensors]) == before
+
+
 def test_the_two_optimizers_of_an_adversarial_network_each_get_a_rate_of_their_own() -> None:
     networks = adversarial_networks()
     lrs, held = {}, {"generator": "critic", "critic": "generator"}
@@ -95,9 +167,16 @@ def test_the_two_optimizers_of_an_adversarial_network_each_get_a_rate_of_their_o
         del other.step
         assert len(seen) > 30
         assert set(seen) == {other.param_groups[0]["lr"]}, "the other optimizer's rate moved"
-    assert all(lrs.values())
-    # The critic's loss falls by itself; the generator has to move the critic's opinion, at another rate.
-    assert lrs["critic"] != lrs["generator"]
+        # At the rate found a player gains on the other, and at a thousandth of it does not.
+        loop.reseed(0)
+        home = loop.snapshot()
+        gains = []
+        for lr in (lrs[name], lrs[name] / 1000):
+            loop.restore(home)
+            losses = [loop.step(lr) for _ in range(15)]
+            gains.append(sum(losses[:4]) / 4 - sum(losses[-4:]) / 4)
+        loop.restore(home)
+        assert gains[0] > 0.1 > abs(gains[1]), (name, gains)
 
 
 @pytest.mark.parametrize("names", [(0, 1), ("gentle", "steep")], ids=["by index", "by name"])
@@ -309,6 +388,10 @@ def test_a_trained_model_is_told_from_a_fresh_one() -> None:
 def test_arguments_that_contradict_each_other() -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with pytest.raises(UnsupportedLoopError, match=r"single examples. Wrap it in a DataLoader"):
+        lrscout.from_torch(model, optimizer, nn.MSELoss(), DATA)
+    with pytest.raises(UnsupportedLoopError, match=r"but it is a list. Give the one to scout"):
+        lrscout.from_torch(model, [optimizer], nn.MSELoss(), [(X, Y)])
     with pytest.raises(UnsupportedLoopError, match="update_fn does it all"):
         lrscout.from_torch(model, optimizer, update_fn=lambda batch: 0.0, data=[0], accumulate=2)
     with pytest.raises(UnsupportedLoopError, match="loss_fn is for one model, but there are 2"):

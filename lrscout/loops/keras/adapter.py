@@ -83,8 +83,8 @@ def from_keras(
         _build(model, data.peek())
     finally:
         generators.load(before)
-    rate = KerasRate(optimizer or model.optimizer)
-    return KerasLoop(model, rate, KerasState(model), data, loss)
+    optimizer = model.optimizer if optimizer is None else optimizer
+    return KerasLoop(model, optimizer, data, loss)
 
 
 @dataclass(frozen=True)
@@ -96,20 +96,14 @@ class _Snapshot:
 class KerasLoop:
     """A Keras loop; made by `from_keras`."""
 
-    def __init__(
-        self,
-        model: Any,
-        rate: KerasRate,
-        state: KerasState,
-        data: Data,
-        loss: str,
-    ) -> None:
+    def __init__(self, model: Any, optimizer: Any, data: Data, loss: str) -> None:
         self._train = CompiledStep(model, "train", loss)
         self._test = CompiledStep(model, "test", loss)
-        self._rate = rate
-        self._state = state
+        self._optimizer = optimizer
+        self._rate = KerasRate(optimizer)
+        self._state = KerasState(model, optimizer)
         self._data = data
-        self._batches_for_an_update = model.optimizer.gradient_accumulation_steps or 1
+        self._has_stepped = False
 
     @property
     def lr(self) -> float:
@@ -118,7 +112,13 @@ class KerasLoop:
     def step(self, lr: float) -> float:
         self._rate.set(lr)
         with self._rate.taken_over():
-            losses = [self._train(self._data.draw()) for _ in range(self._batches_for_an_update)]
+            before = None if self._has_stepped else self._rate.batches
+            losses = [self._train(self._data.draw()) for _ in range(self._rate.batches_for_an_update)]
+            if before is not None and self._rate.batches == before and not self._rate.may_skip:
+                raise UnsupportedLoopError(
+                    "train_step does not step the optimizer to be scouted. Name the one that it steps: optimizer=..."
+                )
+        self._has_stepped = True
         return losses[0] if len(losses) == 1 else float(np.mean(losses))
 
     def evaluate(self) -> float:
@@ -164,12 +164,23 @@ def check_model(model: Any) -> None:
 
 def _build(model: Any, batch: Any) -> None:
     """Make every variable that the first batch of `fit` would make."""
+    loss: Any = model._compile_loss
+    loss_is_built = getattr(loss, "built", False)
     try:
         model._symbolic_build(data_batch=batch)
-    except RuntimeError as error:
-        raise UnsupportedLoopError(
-            "Cannot tell the model's variables before its first step. Call it on one batch to build it, or model.build."
-        ) from error
+    except (RuntimeError, ValueError) as error:
+        # A model without a forward pass of its own may train all the same, once its layers are built.
+        if keras.backend.backend() == "jax" or not is_built(model):
+            raise UnsupportedLoopError(
+                "Cannot tell the model's variables before its first step. Call it, or each model in it, on one batch."
+            ) from error
+    if loss is not None:
+        loss.built = loss_is_built  # Or `fit` would not look at a batch beforehand, and shuffle once less.
+
+
+def is_built(model: Any) -> bool:
+    """Whether every layer of a model has its variables."""
+    return all(layer.built for layer in model._flatten_layers(include_self=False))
 
 
 def _evaluation_batches(eval_data: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lrscout.core.errors import UnsupportedLoopError
+from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.loops.data import ArrayBatches, leaves_of, mapped
 from lrscout.loops.loaders import apart
@@ -28,8 +28,9 @@ def keras_batches(
     """Return data as `fit` takes them as an iterable of batches, each as `fit` would feed it.
 
     Args:
-        x: arrays (one, or a list, tuple or dictionary of them), which `y` and `sample_weight` belong to; or a data set
-            of batches: a `tf.data.Dataset`, a `PyDataset`, a PyTorch `DataLoader`, a generator or another iterable.
+        x: arrays (one, or a list or dictionary of them), which `y` and `sample_weight` belong to, or a tuple of all
+            three; or a data set of batches: a `tf.data.Dataset`, a `PyDataset`, a PyTorch `DataLoader`, a generator or
+            another iterable.
         y: the targets of the arrays, structured as the model's outputs.
         sample_weight: one weight for each example of the arrays.
         class_weight: a weight for each class, by its index.
@@ -41,7 +42,14 @@ def keras_batches(
 
     Raises:
         UnsupportedLoopError: targets, weights or a batch size are given beside a data set, which holds them itself.
+        InvalidValueError: `class_weight` is no dictionary of numbers by class.
     """
+    if y is None and sample_weight is None and _are_arrays_in_a_tuple(x):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(x)
+    if class_weight is not None and not _is_by_class(class_weight):
+        raise InvalidValueError(
+            f"class_weight must be a dictionary from the index of a class to its weight, but it is {class_weight!r}."
+        )
 
     def readable(batch: Any) -> Any:
         return _weighted(native(batch), class_weight)
@@ -67,12 +75,17 @@ def keras_batches(
         raise UnsupportedLoopError(
             f"Cannot take batches from a {type(x).__name__}. Give arrays or an iterable of batches."
         )
-    return (map(readable, x) if isinstance(x, Iterator) else _Each(readable, x)), True  # pyright: ignore[reportUnknownArgumentType]
+    return _each_of(readable, x), True
 
 
 def native(batch: Any) -> tuple[Any, Any, Any]:
     """Return a batch as inputs, targets and sample weights that the backend in use can read."""
     return mapped(_as_native, keras.utils.unpack_x_y_sample_weight(batch))
+
+
+def _each_of(function: Callable[[Any], Any], batches: Any) -> Iterable[Any]:
+    """Return batches with a function applied to each: an iterator of an iterator, which has one pass only."""
+    return map(function, batches) if hasattr(batches, "__next__") else _Each(function, batches)
 
 
 class _Each:
@@ -109,6 +122,14 @@ def _are_arrays(x: Any) -> bool:
     return isinstance(x, dict) or hasattr(x, "shape")
 
 
+def _are_arrays_in_a_tuple(x: Any) -> bool:
+    return isinstance(x, tuple) and _are_arrays(x)  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _is_by_class(weights: Any) -> bool:
+    return isinstance(weights, Mapping) and all(isinstance(label, int) for label in weights)  # pyright: ignore
+
+
 def _length(x: Any) -> int:
     return len(leaves_of(x)[0])
 
@@ -141,5 +162,7 @@ def _as_native(leaf: Any) -> Any:
     if type(leaf).__module__.startswith(backend):
         return leaf
     array = np.asarray(_detached(leaf))
+    if array.dtype.kind in "OSU" and backend == "tensorflow":
+        return sys.modules["tensorflow"].constant(array)  # Words, which only TensorFlow can hold.
     # The compiled functions of the others take arrays, and faster than we would convert them.
     return keras.ops.convert_to_tensor(array) if backend == "torch" else array

@@ -21,10 +21,12 @@ class KerasRate:
 
     Attributes:
         follows_schedule: whether the optimizer reads its lr off a schedule or a function.
+        may_skip: whether a batch may pass without an update, as those do whose scaled loss overflows.
     """
 
     def __init__(self, optimizer: Any) -> None:
         self._optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        self.may_skip = self._optimizer is not optimizer
         # A number's variable, or a schedule, or a function; nothing public tells which.
         self._own = self._optimizer._learning_rate
         self.follows_schedule = not isinstance(self._own, keras.Variable)
@@ -40,6 +42,16 @@ class KerasRate:
     def set(self, lr: float) -> None:
         """Make this the lr of the steps taken while it is taken over."""
         self._used.assign(lr)
+
+    @property
+    def batches(self) -> int:
+        """How many batches the optimizer has been given so far."""
+        return int(self._optimizer._iterations.value)
+
+    @property
+    def batches_for_an_update(self) -> int:
+        """How many batches' gradients the optimizer accumulates for one update."""
+        return self._optimizer.gradient_accumulation_steps or 1
 
     @contextmanager
     def taken_over(self) -> Generator[None]:

@@ -41,7 +41,7 @@ class CompiledStep:
             LossError: the logs have no loss of that name.
         """
         data = keras.utils.pack_x_y_sample_weight(*batch)
-        with self._mode():
+        with self._mode(), _built(self._model._compile_loss):
             function = self._function or self._make()
             # The logs are means since the last reset of the metrics.
             if keras.backend.backend() == "jax":
@@ -98,3 +98,19 @@ class CompiledStep:
         finally:
             for module, training in before.items():
                 module.training = training
+
+
+@contextmanager
+def _built(loss: Any) -> Generator[None]:
+    """Say that a loss is built, as it is, where we do not leave that to be seen.
+
+    Of a loss that says so, `fit` concludes that it need not look at a batch beforehand, and shuffles once less.
+    """
+    before = getattr(loss, "built", None)
+    if before is False and loss._flat_losses is not None:
+        loss.built = True
+    try:
+        yield
+    finally:
+        if before is not None:
+            loss.built = before

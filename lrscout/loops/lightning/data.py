@@ -61,13 +61,18 @@ class Passes:
             combined.limits = self._limits
             yield from combined
             return
-        data: Any = apart(self.source)
+        if hasattr(apart(self.source), "__next__"):
+            self.source = _first_of(apart(self.source))
         limit = self._limits[0]
-        if hasattr(data, "__next__"):
-            # It can be passed over only once.
-            self.source = data = list(islice(data, LONGEST_EVALUATION_ITERATOR))
-        for number, batch in enumerate(data if math.isinf(limit) else islice(data, int(limit))):
+        most = None if math.isinf(limit) else int(limit)
+        batches: Iterator[Any] = iter(apart(self.source))
+        for number, batch in enumerate(islice(batches, most)):
             yield batch, number, 0
+
+
+def _first_of(iterator: Any) -> list[Any]:
+    """Return the first batches of what can be passed over only once."""
+    return [batch for batch, _ in zip(iterator, range(LONGEST_EVALUATION_ITERATOR), strict=False)]
 
 
 def _is_list_of_loaders(data: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils.data import Dataset, IterableDataset
 
 from lrscout.core.checks import check_count
 from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
@@ -54,7 +55,7 @@ def from_torch(
         step_fn: takes a batch of any structure and returns its loss, still attached to the graph. Backward pass and
             update are done here.
         update_fn: takes a batch, makes the whole update (backward passes, clipping, every optimizer that takes part)
-            and returns the loss before it. The lr is set before each call.
+            and returns the loss before it. The lr is set before each call; leave a scheduler's step out.
         group: the optimizer's parameter group whose lr is scouted while the others are held, by its index or its
             ``"name"``. By default all move, each keeping its ratio to the first.
         accumulate: batches whose gradients are averaged for one update.
@@ -62,7 +63,8 @@ def from_torch(
         scaler: the gradient scaler, if the step uses one.
         eval_data: batches for `evaluate`; by default four training batches. Of an iterator, the first 64 are kept.
         eval_fn: the loss in evaluation mode, a function of a batch; by default the same as in the step.
-        stateful: further objects whose state a step changes, such as an averaged copy of the model.
+        stateful: further objects whose state a step changes and that it does not reach by name, such as an averaged
+            copy of the model: objects, tensors, or lists and dictionaries of them.
 
     Returns:
         The loop.
@@ -92,8 +94,16 @@ def from_torch(
     if clip_norm is not None and not clip_norm > 0:
         raise InvalidValueError(f"clip_norm must be above zero, but it is {clip_norm:g}.")
 
+    if not isinstance(optimizer, Optimizer):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UnsupportedLoopError(
+            f"optimizer must be a torch.optim.Optimizer, but it is a {type(optimizer).__name__}. Give the one to scout."
+        )
+    for name, batches in (("data", data), ("eval_data", eval_data)):
+        if isinstance(batches, Dataset) and not isinstance(batches, IterableDataset):
+            raise UnsupportedLoopError(f"{name} is a Dataset of single examples. Wrap it in a DataLoader.")
+
     models = [model] if isinstance(model, nn.Module) else list(model)
-    changed, used = reached_by([loss_fn, step_fn, update_fn, eval_fn])
+    changed, used = reached_by([loss_fn, step_fn, update_fn, eval_fn], data=[data, eval_data])
     roots = [*models, optimizer, *changed, *([scaler] if scaler is not None else []), *stateful]
     modules = modules_of(roots)
     check_steppable(optimizer, modules)

@@ -94,10 +94,10 @@ class TorchLoop:
                     total, examples = self._data.sum_over_evaluation(self._evaluation_loss)
             finally:
                 before.bring_back()
-        sums = self._processes.sum(torch.tensor([total, examples], dtype=torch.float64))
-        if not sums[1]:
+        total, examples = self._processes.sums(total, examples)
+        if not examples:
             raise EmptyDataError(NO_EVALUATION)
-        return float(sums[0] / sums[1])
+        return total / examples
 
     def snapshot(self) -> Snapshot:
         with self._visit():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from types import CellType
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ class Memory:
         self._known: dict[int, _Back] = {id(thing): lambda thing=thing: thing for thing in left_out}
         self._done: set[int] = set()
         self._keep: list[object] = []
-        self._backs = [self._remember_attributes(root) for root in roots]
+        self._backs = [self._remember_root(root) for root in roots]
 
     def bring_back(self) -> None:
         """Make every object what it was; this may be done as often as wanted.
@@ -53,6 +54,12 @@ class Memory:
         if failures:
             raise failures[0]
 
+    def _remember_root(self, root: Any) -> _Back:
+        kinds = (torch.Tensor, dict, list, deque, set, np.ndarray, CellType)
+        if isinstance(root, kinds) or as_generator(root):
+            return self._remember(root)
+        return self._remember_attributes(root)
+
     def _remember(self, value: Any) -> _Back:
         match value:
             case torch.Tensor():
@@ -69,6 +76,8 @@ class Memory:
                 return self._once(value, self._remember_set)
             case np.ndarray():
                 return self._once(value, self._remember_array)
+            case CellType():
+                return self._once(value, self._remember_cell)
             case _:
                 if generator := as_generator(value):
                     return self._remember_generator(value, generator)
@@ -170,6 +179,19 @@ class Memory:
             value.clear()
             value.update(members)
             return value
+
+        return back
+
+    def _remember_cell(self, cell: CellType) -> _Back:
+        """Remember a variable that a function shares with the function around it."""
+        try:
+            content = self._remember(cell.cell_contents)
+        except ValueError:  # It has no value yet.
+            return lambda: cell
+
+        def back() -> CellType:
+            cell.cell_contents = content()
+            return cell
 
         return back
 

@@ -21,8 +21,12 @@ class Processes:
     """
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
+        modules = list(modules)
         together = distributed.is_available() and distributed.is_initialized()
-        self._together = together and any(_is_distributed(module) for module in modules)
+        self._together = together and any(map(_is_distributed, modules))
+        parameters = (parameter for module in modules for parameter in module.parameters(recurse=False))
+        # Some backends carry numbers only between the devices that the model is on.
+        self._device = next((parameter.device for parameter in parameters), torch.device("cpu"))
 
     @property
     def rank(self) -> int:
@@ -31,17 +35,16 @@ class Processes:
 
     def mean(self, loss: torch.Tensor) -> float:
         """Return the mean of every process's loss."""
-        if not self._together:
-            return loss.item()
-        return self.sum(loss).item() / distributed.get_world_size()
+        (total,) = self.sums(loss.item())
+        return total / distributed.get_world_size() if self._together else total
 
-    def sum(self, numbers: torch.Tensor) -> torch.Tensor:
-        """Return the sums of every process's numbers."""
+    def sums(self, *numbers: float) -> list[float]:
+        """Return the sum of every process's first number, that of their second numbers, and so on."""
         if not self._together:
-            return numbers
-        total = numbers.detach().clone()
-        distributed.all_reduce(total)  # pyright: ignore[reportUnknownMemberType]
-        return total
+            return list(numbers)
+        sums = torch.tensor(numbers, dtype=torch.float64, device=self._device)
+        distributed.all_reduce(sums)  # pyright: ignore[reportUnknownMemberType]
+        return [float(number) for number in sums]
 
 
 def evaluate_alone(module: nn.Module) -> None:

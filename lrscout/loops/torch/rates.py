@@ -28,6 +28,8 @@ class Rates:
     def __init__(self, optimizer: Optimizer, group: int | str | None = None) -> None:
         groups: list[dict[str, Any]] = optimizer.param_groups
         self._groups = groups if group is None else [_find(groups, group)]
+        if any(group["lr"] is None for group in self._groups):
+            raise UnsupportedLoopError("The optimizer chooses its own lr. Give it the lr that you would use.")
         lrs = [float(group["lr"]) for group in self._groups]
         if not any(lrs):
             # A warmup may begin at 0; the schedulers then keep the lr that the user set in `initial_lr`.
