@@ -60,15 +60,15 @@ __all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 _FRAMEWORKS = {
-    "from_jax": "jax",
-    "from_keras": "keras",
-    "from_lightning": "lightning",
-    "from_sklearn": "sklearn",
-    "from_tensorflow": "tensorflow",
-    "from_torch": "torch",
-    "from_trainer": "transformers",
+    "from_jax": ("jax", "jax"),
+    "from_keras": ("keras", "keras"),
+    "from_lightning": ("torch", "lightning"),  # Lightning itself goes by two names, and who has a module has one.
+    "from_sklearn": ("sklearn", "sklearn"),
+    "from_tensorflow": ("tensorflow", "tensorflow"),
+    "from_torch": ("torch", "torch"),
+    "from_trainer": ("transformers", "transformers"),
 }
-"""The module that each adapter needs, which is also the name of the extra that installs it."""
+"""The module that each adapter needs, and the extra that installs it."""
 
 
 def __getattr__(name: str) -> Any:
@@ -77,7 +77,8 @@ def __getattr__(name: str) -> Any:
     if name in _FRAMEWORKS:
         from lrscout.core.imports import require
 
-        require(_FRAMEWORKS[name], extra=_FRAMEWORKS[name])
+        module, extra = _FRAMEWORKS[name]
+        require(module, extra=extra)
     return getattr(import_module(f"lrscout.{_HOMES[name]}"), name)
 
 

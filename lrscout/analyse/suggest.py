@@ -203,7 +203,8 @@ def _refusal(lrs: Rates, losses: Losses, shape: Losses, size: Losses, stopped: S
             f"The loss was flat from lr {lrs[0]:.3g} to {lrs[-1]:.3g}: it moved by no more than its noise. "
             "Raise max_lr, or check that the step updates the parameters."
         )
-    held = int(np.flatnonzero(shape <= first + _SIGNIFICANT_FALL * scatter + rounding)[-1])
+    at_the_start = np.flatnonzero(shape <= first + _SIGNIFICANT_FALL * scatter + rounding)
+    held = int(at_the_start[-1]) if len(at_the_start) else 0
     if held < opening:
         return (
             f"The loss rose from the start, at lr {lrs[0]:.3g}. Lower min_lr; if it still rises, the model may "

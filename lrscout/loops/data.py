@@ -191,7 +191,9 @@ def as_batches(data: Any, batch_size: int | None) -> Iterable[Any]:
 
 
 def batch_size_of(batch: Any) -> int:
-    """Return the length of the first array found in a batch, or 1 if there is none."""
+    """Return how many examples a batch says that it has, or the length of the first array in it, or 1."""
+    if isinstance(examples := getattr(batch, "examples", None), int):
+        return examples
     shape = getattr(batch, "shape", None)
     if shape is not None:
         return int(shape[0]) if len(shape) else 1

@@ -10,7 +10,7 @@ import pytest
 import torch
 from accelerate.state import GradientState
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.optimization import Adafactor
 
 import lrscout
@@ -360,3 +360,21 @@ def test_other_things_and_groups_are_refused() -> None:
         lrscout.from_trainer(trainer, group=2)
     assert trainer.optimizer is None
     assert not trainer.is_in_train
+
+
+def test_every_example_of_an_update_weighs_the_same_in_an_evaluation(tmp_path: Path) -> None:
+    """Ten examples in batches of four, two batches an update: the last update has one batch, of two examples."""
+
+    class Zero(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.slope = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"loss": (self.slope * x - labels).square().mean()}
+
+    settings = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2, "report_to": "none"}
+    arguments = TrainingArguments(tmp_path, learning_rate=0.01, optim="sgd", **settings)
+    examples = [{"x": 1.0, "labels": float(number)} for number in range(10)]
+    loop = lrscout.from_trainer(Trainer(Zero(), arguments, train_dataset=examples))
+    assert loop.evaluate() == pytest.approx(sum(number**2 for number in range(10)) / 10, rel=1e-6)

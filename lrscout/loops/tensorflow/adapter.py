@@ -44,6 +44,8 @@ def from_tensorflow(
 ) -> TensorFlowLoop:
     """Make a loop out of TensorFlow variables, an optimizer, a loss function and data.
 
+    A step is one update; if the optimizer accumulates gradients, over as many batches as that takes.
+
     Every variable that the loss function touches comes home, whether it is trained or not: batch statistics, the
     states of `tf.random.Generator` and of Keras seed generators.
 
@@ -103,9 +105,13 @@ class _GradientDescent:
         self.variables: list[Any] = []
         self._trained = variables
         self._used = tf.Variable(self.lr, dtype=tf.float32, trainable=False)
+        self.batches = 1
 
     def set_lr(self, lr: float) -> None:
         self._used.assign(lr)
+
+    def scale(self, loss: Any) -> Any:
+        return loss
 
     def apply(self, gradients: Sequence[Any]) -> None:
         for variable, gradient in zip(self._trained, gradients, strict=True):
@@ -127,34 +133,29 @@ class _KerasUpdate:
                 f"Cannot update TensorFlow variables because Keras runs on {keras.backend.backend()}. "
                 "Set KERAS_BACKEND=tensorflow."
             )
+        from lrscout.loops.keras.rate import KerasRate
+
         self._trained = variables
         self._optimizer = optimizer
-        self._schedule = optimizer._learning_rate  # A number's variable, or a schedule; nothing public tells which.
-        self._scheduled = isinstance(self._schedule, keras.optimizers.schedules.LearningRateSchedule)
-        self._used = tf.Variable(self.lr, dtype=tf.float32, trainable=False)
+        self._rate = KerasRate(optimizer)
+        self.batches = self._rate.batches_for_an_update
         optimizer.build(variables)
         self.variables = [variable.value for variable in optimizer.variables]
 
     @property
     def lr(self) -> float:
-        return float(self._optimizer.learning_rate)
+        return self._rate.lr
 
     def set_lr(self, lr: float) -> None:
-        self._used.assign(lr)
-        if not self._scheduled:
-            self._optimizer.learning_rate = lr
+        self._rate.set(lr)
+
+    def scale(self, loss: Any) -> Any:
+        return self._optimizer.scale_loss(loss)
 
     def apply(self, gradients: Sequence[Any]) -> None:
-        if not self._scheduled:
+        # This runs while the step is traced; the optimizer has its schedule again before anybody else sees it.
+        with self._rate.taken_over():
             self._optimizer.apply(gradients, self._trained)
-            return
-        # This runs while the step is traced. The trace reads our variable where it would follow the schedule, and
-        # the optimizer has its schedule again before anybody else sees it.
-        self._optimizer.learning_rate = lambda: self._used
-        try:
-            self._optimizer.apply(gradients, self._trained)
-        finally:
-            self._optimizer.learning_rate = self._schedule
 
 
 @dataclass(frozen=True)
@@ -184,9 +185,10 @@ class TensorFlowLoop:
         def step(batch: Any) -> Any:
             with tf.GradientTape() as tape:
                 loss = loss_fn(batch)
-            if not tf.is_tensor(loss):
-                return loss  # Refused when the trace is looked at; raised here, the error would be wrapped.
-            update.apply(tape.gradient(loss, variables))
+                if not tf.is_tensor(loss):
+                    return loss  # Refused when the trace is looked at; raised here, the error would be wrapped.
+                scaled = update.scale(loss)
+            update.apply(tape.gradient(scaled, variables))
             return loss
 
         self._step = tf.function(step, reduce_retracing=True)
@@ -199,9 +201,9 @@ class TensorFlowLoop:
 
     def step(self, lr: float) -> float:
         self._trace()
-        batch = self._data.draw()
         self._update.set_lr(lr)
-        return float(self._step(batch))
+        losses = [float(self._step(self._data.draw())) for _ in range(self._update.batches)]
+        return losses[0] if len(losses) == 1 else sum(losses) / len(losses)
 
     def evaluate(self) -> float:
         self._trace()

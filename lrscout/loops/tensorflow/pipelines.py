@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,16 @@ tf = require("tensorflow", extra="tensorflow")
 
 _IGNORE_EXTERNAL_STATE = 1
 _LARGEST_SEED = 2**31
-_SHUFFLE_SEEDS, _SHUFFLE_COUNT, _CACHE_CONTENT = (2, 3), 4, 2  # Which inputs of their nodes these are.
+_LARGE = 2**25
+_DRAWING = {
+    "ShuffleDatasetV3": ("reshuffle_each_iteration", (2, 3), 4),
+    "RandomDatasetV2": ("rerandomize_each_iteration", (0, 1), 2),
+}
+"""What draws anew at each pass: the attribute that says so, and which of the inputs are the seeds and the count."""
+
+_CACHE_FILE, _CACHE_CONTENT = 1, 2
+"""Which inputs of a cache are the name of its file and what it holds in memory."""
+
 _fresh = count()
 
 
@@ -25,23 +35,25 @@ def repeatable(dataset: Any) -> tuple[Iterable[Any], bool]:
         dataset: the pipeline.
 
     Returns:
-        The batches, and whether a new pass may be opened while another goes on. It may not where the pipeline is
-        shuffled anew at each pass and cannot be copied: all its passes share one counter.
+        The batches, and whether a new pass may be opened while another goes on. It may not where all passes share one
+        count: in a pipeline that draws anew at each pass and is too large to be copied for each, or at all.
     """
     try:
         graph = _graph_of(dataset)
     except (tf.errors.OpError, TypeError):
         return dataset, False
-    if not _reshuffled(graph):
+    if not _drawing(graph) and not _files_to_be_written(graph):
         return dataset, True
-    return ShuffledDataset(graph, dataset.element_spec), True
+    own = OwnPasses(graph, dataset.element_spec)
+    return own, not own.is_large
 
 
-class ShuffledDataset:
-    """Passes over a pipeline that is shuffled anew at each of them.
+class OwnPasses:
+    """Passes over a pipeline that draws anew at each of them, or writes a cache to a file.
 
     TensorFlow keeps the count of the passes inside the pipeline, shows it to nobody and cannot set it back. So each
-    pass here runs over a copy of the pipeline of its own, whose seeds come from a generator that can be saved.
+    pass here runs over a copy of the pipeline of its own, whose seeds come from a generator that can be saved. A
+    pipeline that holds large arrays is copied only once.
 
     Args:
         graph: the pipeline as a graph.
@@ -52,22 +64,33 @@ class ShuffledDataset:
         self._graph = graph
         self._element_spec = element_spec
         self._order = np.random.default_rng(0)
+        self._copy: Any = None
+        self.is_large: bool = graph.ByteSize() > _LARGE
 
     def __iter__(self) -> Iterator[Any]:
+        if self._copy is None:
+            dataset = self._copied()
+            if not self.is_large:
+                return iter(dataset)
+            self._copy, self._graph = dataset, None
+        return iter(self._copy)
+
+    def _copied(self) -> Any:
         graph = tf.compat.v1.GraphDef()
         graph.CopyFrom(self._graph)
-        for node in _reshuffled(graph):
+        for node in _drawing(graph):
             self._reseed(graph, node)
         _give_caches_of_their_own(graph)
         variant = tf.raw_ops.DatasetFromGraph(graph_def=graph.SerializeToString())
-        return iter(tf.data.experimental.from_variant(variant, self._element_spec))
+        return tf.data.experimental.from_variant(variant, self._element_spec)
 
-    def _reseed(self, graph: Any, shuffle: Any) -> None:
-        """Give a shuffle new seeds, and a count of passes that belongs to nobody else."""
-        for position in _SHUFFLE_SEEDS:
+    def _reseed(self, graph: Any, node: Any) -> None:
+        """Give what draws new seeds, and a count of passes that belongs to nobody else."""
+        _, seeds, count_of_passes = _DRAWING[node.op]
+        for position in seeds:
             seed = self._order.integers(1, _LARGEST_SEED)
-            shuffle.input[position] = _add_constant(graph, tf.make_tensor_proto(seed, tf.int64))
-        _rename_resource(graph, shuffle, _SHUFFLE_COUNT)
+            node.input[position] = _add_constant(graph, tf.make_tensor_proto(seed, tf.int64))
+        _rename_resource(graph, node, count_of_passes)
 
 
 def _graph_of(dataset: Any) -> Any:
@@ -76,21 +99,32 @@ def _graph_of(dataset: Any) -> Any:
     return tf.compat.v1.GraphDef.FromString(serialized.numpy())
 
 
-def _reshuffled(graph: Any) -> list[Any]:
-    """Return the nodes that shuffle in another order at each pass."""
-    return [node for node in graph.node if node.op == "ShuffleDatasetV3" and node.attr["reshuffle_each_iteration"].b]
+def _drawing(graph: Any) -> list[Any]:
+    """Return the nodes that draw anew at each pass."""
+    return [node for node in graph.node if node.op in _DRAWING and node.attr[_DRAWING[node.op][0]].b]
+
+
+def _files_to_be_written(graph: Any) -> list[Any]:
+    """Return the nodes that cache in a file which is not complete yet."""
+    nodes = {node.name: node for node in graph.node}
+    caches = [node for node in graph.node if node.op == "CacheDatasetV2"]
+    names = [tf.make_ndarray(nodes[node.input[_CACHE_FILE]].attr["value"].tensor).item().decode() for node in caches]
+    return [node for node, name in zip(caches, names, strict=True) if name and not Path(f"{name}.index").exists()]
 
 
 def _give_caches_of_their_own(graph: Any) -> None:
-    """Detach the caches that a shuffle fills, lest the user's cache be filled in our order."""
+    """Detach the caches that the user's passes fill: in memory, behind what draws, and in files."""
     nodes = {node.name: node for node in graph.node}
 
-    def is_fed_by_a_shuffle(node: Any) -> bool:
-        return any(nodes[name].op == "ShuffleDatasetV3" or is_fed_by_a_shuffle(nodes[name]) for name in node.input)
+    def is_fed_by_a_draw(node: Any) -> bool:
+        return any(nodes[name].op in _DRAWING or is_fed_by_a_draw(nodes[name]) for name in node.input)
 
+    to_be_written = {node.name for node in _files_to_be_written(graph)}
     for node in list(graph.node):
-        if node.op == "CacheDatasetV2" and is_fed_by_a_shuffle(node):
+        if node.op == "CacheDatasetV2" and (node.name in to_be_written or is_fed_by_a_draw(node)):
             _rename_resource(graph, node, _CACHE_CONTENT)
+        if node.name in to_be_written:
+            node.input[_CACHE_FILE] = _add_constant(graph, tf.make_tensor_proto("", tf.string))
 
 
 def _rename_resource(graph: Any, node: Any, position: int) -> None:

@@ -18,7 +18,7 @@ from lrscout.loops.loaders import begin_epoch
 from lrscout.loops.torch.batches import moved
 from lrscout.loops.torch.memory import Memory
 from lrscout.loops.torch.processes import Processes, evaluate_alone
-from lrscout.loops.torch.rates import Rates
+from lrscout.loops.torch.rates import Moving
 from lrscout.loops.torch.steps import LossOf, Step, one_number
 
 
@@ -51,7 +51,7 @@ class TorchLoop:
         roots: Sequence[object],
         modules: Sequence[nn.Module],
         step: Step,
-        rates: Rates,
+        rates: Moving,
         eval_loss_of: LossOf | None,
         data: Data,
         source: object,

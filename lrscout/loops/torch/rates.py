@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
+
+
+class Moving(Protocol):
+    """The learning rates that a loop moves."""
+
+    @property
+    def lr(self) -> float:
+        """The lr of the first group that moves."""
+        ...
+
+    def set(self, lr: float) -> None:
+        """Give the first group that moves this lr, and the others their shares of it."""
+        ...
 
 
 class Rates:

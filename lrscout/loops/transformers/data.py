@@ -9,6 +9,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from lrscout.core.imports import require
+from lrscout.loops.data import batch_size_of
 from lrscout.loops.loaders import without_persistent_workers
 
 trainer_utils = require("transformers.trainer_utils", extra="transformers")
@@ -30,6 +31,11 @@ class Update:
     batches: Sequence[Any]
     items: Any
     epochs: float
+
+    @property
+    def examples(self) -> int:
+        """How many examples there are in all the batches."""
+        return sum(map(batch_size_of, self.batches))
 
 
 class Updates:

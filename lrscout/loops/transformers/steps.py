@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from lrscout.loops.data import batch_size_of
 from lrscout.loops.torch.rates import Rates
 from lrscout.loops.torch.steps import Draw, one_number
 from lrscout.loops.transformers.data import Update
@@ -45,31 +46,33 @@ class TrainerStep:
         return loss
 
 
-class TrainerRates(Rates):
+class TrainerRates:
     """The learning rates of the optimizer that the trainer has by then."""
 
     def __init__(self, training: Training, group: int | str | None) -> None:
         self._training = training
         self._group = group
         self._optimizer = training.optimizer
-        super().__init__(self._optimizer, group)
+        self._rates = Rates(self._optimizer, group)
 
     @property
     def lr(self) -> float:
-        self._follow()
-        return super().lr
+        """The lr of the first group that moves."""
+        return self._present().lr
 
     def set(self, lr: float) -> None:
-        self._follow()
-        super().set(lr)
+        """Give the groups that move this lr, or their shares of it."""
+        self._present().set(lr)
 
-    def _follow(self) -> None:
+    def _present(self) -> Rates:
         if self._training.optimizer is not self._optimizer:
-            self.__init__(self._training, self._group)
+            self._optimizer = self._training.optimizer
+            self._rates = Rates(self._optimizer, self._group)
+        return self._rates
 
 
 class EvaluationLoss:
-    """The loss that the trainer's evaluation takes of a batch; of a training update, the mean over its batches."""
+    """The loss that the trainer's evaluation takes of a batch; of a training update, the mean over its examples."""
 
     def __init__(self, trainer: Any) -> None:
         self._trainer = trainer
@@ -77,7 +80,9 @@ class EvaluationLoss:
     def __call__(self, batch: Any) -> torch.Tensor:
         batches = batch.batches if isinstance(batch, Update) else [batch]
         self._trainer.optimizer.eval()  # Some optimizers keep other parameters for evaluation.
-        return torch.stack([self._loss_of(batch) for batch in batches]).mean()
+        sizes = torch.tensor([batch_size_of(batch) for batch in batches], dtype=torch.float64)
+        losses = torch.stack([self._loss_of(batch).cpu().double() for batch in batches])
+        return (sizes * losses).sum() / sizes.sum()
 
     def _loss_of(self, batch: Any) -> torch.Tensor:
         trainer = self._trainer
