@@ -82,10 +82,11 @@ def contenders() -> dict[str, Callable[[], int]]:
             optimizer.learning_rate = self.lrs[-1] * (MAX_LR / MIN_LR) ** (1 / (STEPS - 1))
 
     own, guest, peers = network(), network(), network()
-    loop = lrscout.from_keras(own, images, labels, batch_size=BATCH_SIZE)
+    fit(own, keras.callbacks.Callback())
     folder = tempfile.mkdtemp()
 
     def from_keras() -> int:
+        loop = lrscout.from_keras(own, images, labels, batch_size=BATCH_SIZE)
         test = lrscout.range_test(loop, steps=STEPS, min_lr=MIN_LR, max_lr=MAX_LR)
         return len(test.losses)
 

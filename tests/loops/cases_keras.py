@@ -6,6 +6,7 @@ import itertools
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import lrscout
 from tests.battery import Case, Part, stream_place
@@ -63,7 +64,7 @@ def fit(model, *data, **options):
 
 
 def everything() -> Case:
-    """Adam on a schedule, batch statistics, dropout, sample weights, a regularised layer, metrics, evaluation data."""
+    """Adam on a schedule, batch statistics, dropout, shuffled tf.data with weights, regularisation, metrics."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
@@ -77,7 +78,8 @@ def everything() -> Case:
     schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 5, 0.9)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(schedule), loss, metrics=["accuracy"])
-    loop = lrscout.from_keras(model, X, Y, sample_weight=WEIGHTS, batch_size=6, eval_data=(X, Y))
+    data = tf.data.Dataset.from_tensor_slices((X, Y, WEIGHTS)).shuffle(40).batch(6)
+    loop = lrscout.from_keras(model, data, eval_data=(X, Y))
     return Case(loop, parts_of(loop, model), fit(model, X, Y, batch_size=4, shuffle=False))
 
 
@@ -132,7 +134,7 @@ def accumulated() -> Case:
 
 
 def scaled() -> Case:
-    """Half precision with a scaled loss."""
+    """Half precision with a scaled loss, on shuffled arrays."""
     keras.utils.set_random_seed(3)
     half = keras.dtype_policies.DTypePolicy("mixed_float16")
     layers = [keras.layers.Dense(4, "relu", dtype=half), keras.layers.Dense(1, dtype=half)]
@@ -141,8 +143,7 @@ def scaled() -> Case:
         keras.optimizers.SGD(0.01, momentum=0.9), initial_scale=8.0, dynamic_growth_steps=3
     )
     model.compile(optimizer, "mse")
-    batches = [(X[start : start + 8], X[start : start + 8].sum(1)) for start in range(0, 40, 8)]
-    loop = lrscout.from_keras(model, batches)
+    loop = lrscout.from_keras(model, X, X.sum(1), batch_size=8)
     return Case(loop, parts_of(loop, model), fit(model, X, X.sum(1), batch_size=4, shuffle=False))
 
 

@@ -91,6 +91,21 @@ def test_whatever_holds_the_data_the_steps_are_the_same(make) -> None:
     assert step_through(network(), make()) == step_through(network(), X, Y, batch_size=8)
 
 
+@pytest.mark.usefixtures("forkserver")
+def test_a_pass_over_a_loader_with_workers_goes_on_where_it_was() -> None:
+    data = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
+    courses = []
+    for scouted in (False, True):
+        torch.manual_seed(0)
+        loader = torch.utils.data.DataLoader(data, 10, shuffle=True, num_workers=1, persistent_workers=True)
+        loop = lrscout.from_keras(network(), loader)
+        losses = [loop.step(LR) for _ in range(2)]
+        if scouted:
+            lrscout.range_test(loop, steps=8)
+        courses.append(losses + [loop.step(LR) for _ in range(6)])
+    assert courses[0] == courses[1]
+
+
 def test_many_inputs_and_outputs() -> None:
     left, right = keras.Input((1,), name="left"), keras.Input((2,), name="right")
     joined = keras.layers.Concatenate()([left, right])

@@ -97,10 +97,9 @@ class KerasLoop:
     """A Keras loop; made by `from_keras`."""
 
     def __init__(self, model: Any, optimizer: Any, data: Data, loss: str) -> None:
-        self._train = CompiledStep(model, "train", loss)
-        self._test = CompiledStep(model, "test", loss)
-        self._optimizer = optimizer
         self._rate = KerasRate(optimizer)
+        self._train = CompiledStep(model, "train", loss, anew=self._rate.follows_schedule)
+        self._test = CompiledStep(model, "test", loss)
         self._state = KerasState(model, optimizer)
         self._data = data
         self._has_stepped = False

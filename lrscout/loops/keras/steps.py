@@ -17,20 +17,22 @@ keras = require("keras", extra="keras")
 class CompiledStep:
     """What `fit` or `evaluate` does with one batch.
 
-    The step is compiled as the model says, for one batch at a time, and apart from the user's own compiled function: it
-    may read another learning rate. `train_on_batch` would not do: it hands a step of the user's own another structure
-    than `fit` does.
+    The step is compiled as the model says, for one batch at a time. The user's own compiled function is used where it
+    is just that, and otherwise left as it is. `train_on_batch` would not do: it hands a step of the user's own another
+    structure than `fit` does.
 
     Args:
         model: a built and compiled model.
         kind: ``"train"`` or ``"test"``.
         loss: the name of the loss among the logs.
+        anew: whether the step must be compiled anew, since it shall read another learning rate than before.
     """
 
-    def __init__(self, model: Any, kind: str, loss: str) -> None:
+    def __init__(self, model: Any, kind: str, loss: str, *, anew: bool = False) -> None:
         self._model = model
         self._kind = kind
         self._loss = loss
+        self._anew = anew
         self._function: Any = None
         self._reset: list[Any] | None = None
 
@@ -56,9 +58,12 @@ class CompiledStep:
         return float(logs[self._loss])
 
     def _make(self) -> Any:
-        """Let the model make its function, and leave it the one that it had."""
+        """Let the model make its function, and leave it the one that it had; or take that one, if it will do."""
         model, name = self._model, f"{self._kind}_function"
         own, steps_per_execution = getattr(model, name), model.steps_per_execution
+        if own is not None and steps_per_execution == 1 and not self._anew:
+            self._function = own
+            return own
         model.steps_per_execution = 1
         try:
             getattr(model, f"make_{name}")(force=True)
