@@ -33,8 +33,9 @@ def test_the_three_forms_of_a_step_on_the_frameworks_page() -> None:
     assert [loop.step(1e-3) > 0 for loop in names["loops"]] == [True] * 3
 
 
-def test_the_callback_on_the_frameworks_page(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(blocks_of("docs/frameworks.md")[1], {})
+@pytest.mark.parametrize("code", blocks_of("docs/frameworks.md")[1:], ids=["tensorflow", "keras"])
+def test_the_answers_on_the_frameworks_page(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(code, {})
     assert capsys.readouterr().out.startswith("Use a learning rate of ")
 
 
