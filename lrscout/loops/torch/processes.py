@@ -35,8 +35,10 @@ class Processes:
 
     def mean(self, loss: torch.Tensor) -> float:
         """Return the mean of every process's loss."""
+        if not self._together:
+            return loss.item()
         (total,) = self.sums(loss.item())
-        return total / distributed.get_world_size() if self._together else total
+        return total / distributed.get_world_size()
 
     def sums(self, *numbers: float) -> list[float]:
         """Return the sum of every process's first number, that of their second numbers, and so on."""
