@@ -80,28 +80,10 @@ def from_torch(
     >>> loop.lr
     0.1
     """
-    if sum(function is not None for function in (loss_fn, step_fn, update_fn)) != 1:
-        raise UnsupportedLoopError(
-            "Give one of loss_fn(output, targets), step_fn(batch) and update_fn(batch), and no more than one."
-        )
+    _check_step(loss_fn, step_fn, update_fn, accumulate, clip_norm, scaler)
     if data is None:
         raise UnsupportedLoopError("Give data: a DataLoader or another iterable of batches.")
-    if update_fn is not None and (accumulate != 1 or clip_norm is not None or scaler is not None):
-        raise UnsupportedLoopError(
-            "accumulate, clip_norm and scaler are for loss_fn and step_fn; update_fn does it all."
-        )
-    check_count("accumulate", accumulate, at_least=1)
-    if clip_norm is not None and not clip_norm > 0:
-        raise InvalidValueError(f"clip_norm must be above zero, but it is {clip_norm:g}.")
-
-    if not isinstance(optimizer, Optimizer):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UnsupportedLoopError(
-            f"optimizer must be a torch.optim.Optimizer, but it is a {type(optimizer).__name__}. Give the one to scout."
-        )
-    for name, batches in (("data", data), ("eval_data", eval_data)):
-        if isinstance(batches, Dataset) and not isinstance(batches, IterableDataset):
-            raise UnsupportedLoopError(f"{name} is a Dataset of single examples. Wrap it in a DataLoader.")
-
+    _check_given(optimizer, data, eval_data)
     models = [model] if isinstance(model, nn.Module) else list(model)
     changed, used = reached_by([loss_fn, step_fn, update_fn, eval_fn], data=[data, eval_data])
     roots = [*models, optimizer, *changed, *([scaler] if scaler is not None else []), *stateful]
@@ -123,6 +105,34 @@ def from_torch(
         source=data,
         device=next(parameter.device for group in optimizer.param_groups for parameter in group["params"]),
     )
+
+
+def _check_step(
+    loss_fn: Any, step_fn: Any, update_fn: Any, accumulate: int, clip_norm: float | None, scaler: Any
+) -> None:
+    """Refuse arguments that do not make up one step."""
+    if sum(function is not None for function in (loss_fn, step_fn, update_fn)) != 1:
+        raise UnsupportedLoopError(
+            "Give one of loss_fn(output, targets), step_fn(batch) and update_fn(batch), and no more than one."
+        )
+    if update_fn is not None and (accumulate != 1 or clip_norm is not None or scaler is not None):
+        raise UnsupportedLoopError(
+            "accumulate, clip_norm and scaler are for loss_fn and step_fn; update_fn does it all."
+        )
+    check_count("accumulate", accumulate, at_least=1)
+    if clip_norm is not None and not clip_norm > 0:
+        raise InvalidValueError(f"clip_norm must be above zero, but it is {clip_norm:g}.")
+
+
+def _check_given(optimizer: Any, data: Any, eval_data: Any) -> None:
+    """Refuse what is no optimizer and what yields no batches."""
+    if not isinstance(optimizer, Optimizer):
+        raise UnsupportedLoopError(
+            f"optimizer must be a torch.optim.Optimizer, but it is a {type(optimizer).__name__}. Give the one to scout."
+        )
+    for name, batches in (("data", data), ("eval_data", eval_data)):
+        if isinstance(batches, Dataset) and not isinstance(batches, IterableDataset):
+            raise UnsupportedLoopError(f"{name} is a Dataset of single examples. Wrap it in a DataLoader.")
 
 
 class _Supervised:
