@@ -80,18 +80,16 @@ class RangeTestCallback(keras.callbacks.Callback):
         check_model(model)
         if model.steps_per_execution != 1:
             raise UnsupportedLoopError("Cannot change the lr at every batch. Compile with steps_per_execution=1.")
-        if model.optimizer.gradient_accumulation_steps:
+        self._rate = KerasRate(model.optimizer)
+        if self._rate.batches_for_an_update > 1:
             raise UnsupportedLoopError(
                 "One update takes several batches. Use lrscout.from_keras, which draws them all."
             )
         if not is_built(model):
             raise UnsupportedLoopError("The model is not built yet. Call it on one batch before the fit.")
-        if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
         self._losses: list[float] = []
         self._stop: Stop | None = None
         self._stop_rule: StopRule | None = None
-        self._rate = KerasRate(model.optimizer)
         self._generators = Generators([*global_generators(), *torch_generators()])
         state = KerasState(model, model.optimizer)
         self._home = (state, state.read(), self._generators.save(), model.train_function)

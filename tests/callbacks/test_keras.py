@@ -40,6 +40,17 @@ def test_the_curve_is_that_of_the_loop_and_the_model_comes_home(lr) -> None:
     assert everything(model) == everything(same)
 
 
+def test_an_optimizer_that_was_not_built_begins_anew() -> None:
+    courses = []
+    for scouted in (False, True):
+        model = network()
+        if scouted:
+            model.fit(X, Y, batch_size=8, epochs=4, verbose=0, shuffle=False, callbacks=[RangeTestCallback(max_lr=1.0)])
+        model.fit(X, Y, batch_size=8, epochs=2, verbose=0, shuffle=False)
+        courses.append(everything(model))
+    assert courses[0] == courses[1]
+
+
 def test_a_short_fit_climbs_the_whole_ladder() -> None:
     scout = RangeTestCallback(max_lr=1e-2)
     network().fit(X, Y, batch_size=8, epochs=4, verbose=0, callbacks=[scout])

@@ -61,13 +61,18 @@ class Passes:
             combined.limits = self._limits
             yield from combined
             return
-        if hasattr(apart(self.source), "__next__"):
-            self.source = _first_of(apart(self.source))
+        data: Any = apart(self.source)
+        if _has_one_pass(data):
+            data = self.source = _first_of(data)
         limit = self._limits[0]
         most = None if math.isinf(limit) else int(limit)
-        batches: Iterator[Any] = iter(apart(self.source))
+        batches: Iterator[Any] = iter(data)
         for number, batch in enumerate(islice(batches, most)):
             yield batch, number, 0
+
+
+def _has_one_pass(data: Any) -> bool:
+    return hasattr(data, "__next__")
 
 
 def _first_of(iterator: Any) -> list[Any]:
@@ -103,4 +108,4 @@ def twin_of(datamodule: Any) -> Any:
 def training_source(passes: Passes) -> Iterable[Any]:
     """Return what a loop draws from: the passes, or the iterator itself where there can be one pass only."""
     once = apart(passes.source)
-    return once if hasattr(once, "__next__") and not passes.combines else passes
+    return once if _has_one_pass(once) and not passes.combines else passes

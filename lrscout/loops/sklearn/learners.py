@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -21,7 +22,7 @@ utils = require("sklearn.utils", extra="sklearn")
 _ALPHA_PER_NU = 1.0 if tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9) else 0.5
 
 
-class Learner:
+class Learner(ABC):
     """An estimator with `partial_fit`, behind the interface that the loop needs.
 
     Args:
@@ -34,27 +35,27 @@ class Learner:
         self._classes = classes
 
     @property
+    @abstractmethod
     def lr(self) -> float:
         """The lr of the estimator's next update on its own."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def own_batch_size(self) -> int:
         """The examples in a batch where the user does not say."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def parameters(self) -> list[Any]:
         """The arrays that training changes; empty before the first update."""
-        raise NotImplementedError
 
+    @abstractmethod
     def training_loss(self, batch: Batch) -> float:
         """Return the loss that the next update descends, penalty included, on a batch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def evaluation_loss(self, batch: Batch) -> float:
         """Return the loss of the estimator's predictions on a batch, without a penalty."""
-        raise NotImplementedError
 
     def update(self, batch: Batch, lr: float) -> None:
         """Call `partial_fit` on a batch at an lr, and leave the estimator's own lr and schedule as they are."""
@@ -77,8 +78,9 @@ class Learner:
         """Return a learner of a copy of the estimator, generators included."""
         return type(self)(deepcopy(self.estimator), self._classes)
 
-    def _at(self, lr: float) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _at(self, lr: float) -> AbstractContextManager[None]:
+        """Let the estimator update at an lr while the block lasts."""
 
     def _is_finite(self) -> bool:
         return all(np.isfinite(parameter).all() for parameter in self.parameters)

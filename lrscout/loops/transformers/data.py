@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from lrscout.core.imports import require
 from lrscout.loops.data import batch_size_of
-from lrscout.loops.loaders import without_persistent_workers
+from lrscout.loops.loaders import begin_epoch, without_persistent_workers
 
 trainer_utils = require("transformers.trainer_utils", extra="transformers")
 
@@ -62,7 +62,7 @@ class Updates:
         epoch, drawn = self._epoch, 0
         # A loader without a length is passed over to its end.
         length = len(self._loader) if trainer_utils.has_length(self._loader) else None
-        self._begin_epoch(epoch)
+        begin_epoch(self._loader, epoch)
         batches = iter(self._loader)
         while drawn != length:
             most = arguments.gradient_accumulation_steps
@@ -73,14 +73,6 @@ class Updates:
             drawn += len(taken)
             yield Update(taken, items, epoch + drawn / self._batches_in_epoch)
         self._epoch = epoch + 1
-
-    def _begin_epoch(self, epoch: int) -> None:
-        # The sampler that a sharded batch sampler wraps is the one that its own `set_epoch` does not reach.
-        sharded = getattr(self._loader, "batch_sampler", None)
-        parts: list[Any] = [self._loader, getattr(sharded, "batch_sampler", None)]
-        for part in parts:
-            if hasattr(part, "set_epoch"):
-                part.set_epoch(epoch)
 
 
 class Chain:
