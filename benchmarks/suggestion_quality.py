@@ -33,7 +33,8 @@ from sklearn import datasets
 import lrscout
 from lrscout.analyse.suggest import RULES
 from lrscout.core.schedules import linear
-from lrscout.runners.serial import Run, run_serially
+from lrscout.runners.plan import Run
+from lrscout.runners.serial import run_serially
 
 STEPS = 300
 GRID = 2.0 ** np.arange(-13, 5)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lrscout.core.loop import restored as restored
     from lrscout.core.result import Cost as Cost
     from lrscout.loops.functions import from_functions as from_functions
-    from lrscout.loops.jax import from_jax as from_jax
+    from lrscout.loops.jax.adapter import from_jax as from_jax
     from lrscout.loops.keras.adapter import from_keras as from_keras
     from lrscout.loops.lightning.adapter import from_lightning as from_lightning
     from lrscout.loops.sklearn.adapter import from_sklearn as from_sklearn
@@ -43,7 +43,7 @@ _HOMES = {
     "Stop": "core.curve",
     "Suggestion": "analyse.suggest",
     "from_functions": "loops.functions",
-    "from_jax": "loops.jax",
+    "from_jax": "loops.jax.adapter",
     "from_keras": "loops.keras.adapter",
     "from_lightning": "loops.lightning.adapter",
     "from_sklearn": "loops.sklearn.adapter",

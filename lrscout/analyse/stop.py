@@ -1,4 +1,4 @@
-"""When a range test has seen enough."""
+"""When a run has seen enough."""
 
 from __future__ import annotations
 
@@ -11,21 +11,63 @@ from lrscout.core.curve import Stop
 
 _PATIENCE = 3
 _NOISE_MARGIN = 6
+_OPENING = 10
+_BEYOND_RETURN = 1e6
 
 
-class StopRule:
-    """Stops a run whose loss has lost all that it had gained, twice over.
-
-    The run is over when three losses in a row lie above `start + (start - best) + 6 noise`, where `start` and the
-    noise are read off the opening, a tenth of the run and at least five steps, and `best` is the lowest smoothed loss.
-    Before the opening is over, only a NaN or an infinity ends the run. The rule only compares differences, so it holds
-    for negative losses and for losses around zero, where "four times the best one" does not.
+class StoppingRule:
+    """Stops a run when a loss is not finite, and for no other reason.
 
     Args:
         steps: the number of steps that the run would take.
     """
 
+    def __init__(self, steps: int) -> None: ...
+
+    def update(self, loss: float) -> Stop | None:
+        """Take the next loss and return why the run must stop, or None."""
+        return None if math.isfinite(loss) else Stop.NON_FINITE
+
+
+class BeyondReturn(StoppingRule):
+    """Stops a run that has diverged beyond return.
+
+    The run is over when three losses in a row lie a million times as far above the first one as any of the first ten
+    lay from it. A run that jumps away and settles again, as wide networks do at large rates (Lewkowycz et al. 2020,
+    arXiv 2003.02218), never gets there.
+    """
+
     def __init__(self, steps: int) -> None:
+        super().__init__(steps)
+        self._taken = self._above = 0
+        self._start = self._reach = 0.0
+
+    def update(self, loss: float) -> Stop | None:
+        """Take the next loss and return why the run must stop, or None."""
+        if not math.isfinite(loss):
+            return Stop.NON_FINITE
+        if self._taken == 0:
+            self._start = loss
+            self._reach = abs(loss) * np.finfo(np.float32).eps  # Losses that do not move still have their rounding.
+        self._taken += 1
+        if self._taken <= _OPENING:
+            self._reach = max(self._reach, abs(loss - self._start))
+            return None
+        self._above = self._above + 1 if loss - self._start > _BEYOND_RETURN * self._reach else 0
+        return Stop.DIVERGED if self._above == _PATIENCE else None
+
+
+class RangeTestRule(StoppingRule):
+    """Stops a range test whose loss has lost all that it had gained, twice over.
+
+    The run is over when three losses in a row lie above `start + (start - best) + 6 noise`, where `start` and the
+    noise are read off the opening, a tenth of the run and at least five steps, and `best` is the lowest smoothed loss.
+    Before the opening is over, only a NaN or an infinity ends the run. The rule only compares differences, so it holds
+    for negative losses and for losses around zero, where "four times the best one" does not.
+    """
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(steps)
         self._opening = max(5, steps // 10)
         self._first: list[float] = []
         self._start = self._margin = math.nan

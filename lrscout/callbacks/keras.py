@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lrscout.analyse.stop import StopRule
+from lrscout.analyse.stop import RangeTestRule
 from lrscout.analyse.suggest import FEWEST_POINTS, RULES
 from lrscout.core.checks import check_choice, check_count
 from lrscout.core.curve import Curve, Stop
@@ -89,7 +89,7 @@ class RangeTestCallback(keras.callbacks.Callback):
             raise UnsupportedLoopError("The model is not built yet. Call it on one batch before the fit.")
         self._losses: list[float] = []
         self._stop: Stop | None = None
-        self._stop_rule: StopRule | None = None
+        self._stop_rule: RangeTestRule | None = None
         self._generators = Generators([*global_generators(), *torch_generators()])
         state = KerasState(model, model.optimizer)
         self._home = (state, state.read(), self._generators.save(), model.train_function)
@@ -102,7 +102,7 @@ class RangeTestCallback(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if self._stop_rule is None:
             self._ladder = rungs(self._min_lr, self._max_lr, self._steps_to_take(epoch))
-            self._stop_rule = StopRule(len(self._ladder))
+            self._stop_rule = RangeTestRule(len(self._ladder))
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         if keras.backend.backend() == "jax":

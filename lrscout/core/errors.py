@@ -5,8 +5,11 @@
     ├── EmptyDataError (ValueError)            data without a single batch
     ├── LossError (TypeError)                  a loss that is not one real number
     ├── UnsupportedLoopError (TypeError)       a loop that could not be stepped, or not be brought home
+    ├── FleetUnavailableError (TypeError)      a loop that cannot be vectorized
     ├── MissingDependencyError (ImportError)   a framework that is not installed
-    └── TargetError (LookupError)              a command-line TARGET that leads to no loop
+    ├── TargetError (LookupError)              a TARGET that leads to no loop
+    ├── RunnerError (RuntimeError)             machines that did not do their work
+    └── StoreError (OSError)                   a store that cannot be read or written
 
 Each is also the builtin error that a caller would expect, so `except ValueError` works without knowing lrscout.
 """
@@ -32,9 +35,21 @@ class UnsupportedLoopError(LrscoutError, TypeError):
     """A loop cannot be stepped at a chosen learning rate, or cannot be brought home bit for bit."""
 
 
+class FleetUnavailableError(LrscoutError, TypeError):
+    """A loop cannot be stepped at many learning rates at once."""
+
+
 class MissingDependencyError(LrscoutError, ImportError):
     """A library that the call needs is not installed."""
 
 
 class TargetError(LrscoutError, LookupError):
-    """A command-line TARGET does not lead to a loop."""
+    """A TARGET does not lead to a loop."""
+
+
+class RunnerError(LrscoutError, RuntimeError):
+    """The machines that should have done the work did not."""
+
+
+class StoreError(LrscoutError, OSError):
+    """A store cannot be opened, read or written."""

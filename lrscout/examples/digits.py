@@ -9,7 +9,7 @@ import numpy as np
 from lrscout.core.imports import require
 
 if TYPE_CHECKING:
-    from lrscout.loops.jax import JaxLoop
+    from lrscout.loops.jax.adapter import JaxLoop
 
 
 def digits(seed: int = 0, hidden: int = 64, batch_size: int = 64) -> JaxLoop:
@@ -28,7 +28,7 @@ def digits(seed: int = 0, hidden: int = 64, batch_size: int = 64) -> JaxLoop:
     """
     jax, optax = require("jax", extra="examples"), require("optax", extra="examples")
     datasets = require("sklearn.datasets", extra="examples")
-    from lrscout.loops.jax import from_jax
+    from lrscout.loops.jax.adapter import from_jax
 
     generator = np.random.default_rng(seed)
     images, labels = datasets.load_digits(return_X_y=True)

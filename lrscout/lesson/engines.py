@@ -66,7 +66,7 @@ def numpy_engine(problem: Problem, w0: float = START_W, b0: float = START_B) -> 
 def jax_engine(problem: Problem, w0: float = START_W, b0: float = START_B) -> Engine:
     """Return the descent in JAX, with optax."""
     jnp, optax = require("jax.numpy", extra="jax"), require("optax", extra="jax")
-    from lrscout.loops.jax import from_jax
+    from lrscout.loops.jax.adapter import from_jax
 
     def loss(params: dict[str, float], batch: tuple[float, float]) -> float:
         x, y = batch

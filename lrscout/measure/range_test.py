@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrscout.analyse.smoothing import smooth, smoothing_for, without_spikes
+from lrscout.analyse.stop import RangeTestRule
 from lrscout.analyse.suggest import FEWEST_POINTS, RULES, Suggestion, suggest
 from lrscout.core.checks import check_choice, check_count, check_lr, check_share
 from lrscout.core.curve import Curve, Stop
@@ -18,7 +19,8 @@ from lrscout.core.loop import Loop, restored
 from lrscout.core.progress import progress
 from lrscout.core.result import Cost, Result, jsonable
 from lrscout.core.schedules import exponential_ramp, linear_ramp
-from lrscout.runners.serial import Run, run_serially
+from lrscout.runners.plan import Run
+from lrscout.runners.serial import run_serially
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -197,9 +199,9 @@ def range_test(
     check_choice("rule", rule, tuple(RULES))
     if smoothing is not None:
         check_share("smoothing", smoothing)
-    evaluate = loss == "evaluation"
+    evaluate_at = np.arange(steps if loss == "evaluation" else 0)
 
-    plan = [Run(lrs, seed + repeat, evaluate=evaluate, stops_early=True) for repeat in range(repeats)]
+    plan = [Run(lrs, seed + repeat, evaluate_at, RangeTestRule, judged=loss) for repeat in range(repeats)]
     began = time.perf_counter()
     with restored(loop) as home, progress("range test", steps * repeats) as on_step:
         curves = list(run_serially(loop, home, plan, on_step=on_step))

@@ -4,35 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrscout.analyse.stop import StopRule
 from lrscout.core.curve import Curve, Stop
 from lrscout.core.loop import Loop, Snapshot
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One run of a plan.
-
-    Args:
-        lrs: the learning rate of each step.
-        seed: the seed of its data order and generators: runs of one seed see the same batches in the same order.
-        evaluate: whether to evaluate before each step.
-        stops_early: whether to stop when the loss, or the evaluation loss if it evaluates, diverges. A number that is
-            not finite ends every run.
-    """
-
-    lrs: Float[np.ndarray, " step"]
-    seed: int = 0
-    evaluate: bool = False
-    stops_early: bool = False
+from lrscout.runners.plan import Run
 
 
 def run_serially(
@@ -57,30 +34,31 @@ def run_serially(
 
 
 def _run(loop: Loop, run: Run, on_step: Callable[[], object]) -> Curve:
-    rule = StopRule(len(run.lrs))
+    rule = run.rule(len(run.lrs))
+    evaluated_at = set(run.evaluate_at.tolist())
     losses: list[float] = []
     evaluations: list[float] = []
     stop: Stop | None = None
-    for lr in run.lrs.tolist():
-        if run.evaluate:
+    for step, lr in enumerate(run.lrs.tolist()):
+        if step in evaluated_at:
             evaluations.append(loop.evaluate())
         try:
             losses.append(loop.step(lr))
         except Exception as error:
-            error.add_note(f"The loop raised this at step {len(losses) + 1} of {len(run.lrs)}, at lr {lr:.3g}.")
+            error.add_note(f"The loop raised this at step {step + 1} of {len(run.lrs)}, at lr {lr:.3g}.")
             raise
         on_step()
-        judged = evaluations[-1] if run.evaluate and math.isfinite(losses[-1]) else losses[-1]
+        judged = evaluations[-1] if run.judged == "evaluation" and math.isfinite(losses[-1]) else losses[-1]
         stop = rule.update(judged)
-        if stop is Stop.DIVERGED and not run.stops_early:
-            stop = None
         if stop is not None:
             break
+    if stop is None and len(run.lrs) in evaluated_at:
+        evaluations.append(loop.evaluate())
     return Curve(
         lrs=run.lrs[: len(losses)],
         losses=np.array(losses),
         stopped=stop or Stop.COMPLETED,
         seed=run.seed,
-        evaluated_at=np.arange(len(evaluations)),
+        evaluated_at=run.evaluate_at[: len(evaluations)],
         evaluations=np.array(evaluations),
     )

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from lrscout import Stop
-from lrscout.analyse.stop import StopRule
+from lrscout.analyse.stop import RangeTestRule
 from tests.problems import range_test_curve
 
 
 def stops_at(losses) -> tuple[int, Stop | None]:
-    rule = StopRule(len(losses))
+    rule = RangeTestRule(len(losses))
     for index, loss in enumerate(losses):
         if stop := rule.update(float(loss)):
             return index, stop

@@ -1,0 +1,1 @@
+"""JAX loops and fleets; Keras on JAX shares the fleets."""
