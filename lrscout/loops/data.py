@@ -92,8 +92,8 @@ class Data:
         self._generators.seed(seed, process)
         self._stream.restart()
 
-    def mean_over_evaluation(self, loss_of: Callable[[Any], float]) -> float:
-        """Return the mean of a loss over the evaluation batches, each weighted by its number of examples.
+    def mean_over_evaluation(self, loss_of: Callable[[Any], Any]) -> Any:
+        """Return the mean of a loss, or of a fleet's losses, over the evaluation batches, weighted by their sizes.
 
         The generators draw the same numbers at every evaluation and end where they were.
 
@@ -105,15 +105,16 @@ class Data:
             raise EmptyDataError(NO_EVALUATION)
         return total / examples
 
-    def sum_over_evaluation(self, loss_of: Callable[[Any], float]) -> tuple[float, float]:
-        """Return the sum of the loss over all evaluation examples, and their number."""
+    def sum_over_evaluation(self, loss_of: Callable[[Any], Any]) -> tuple[Any, float]:
+        """Return the sum of the loss, or of a fleet's losses, over all evaluation examples, and their number."""
         before = self._generators.save()
         try:
             self._generators.seed(_EVALUATION_SEED)
-            total = examples = 0.0
+            total: Any = 0.0
+            examples = 0.0
             for batch in self._evaluation_batches():
                 size = batch_size_of(batch)
-                total += size * loss_of(batch)
+                total = total + size * loss_of(batch)
                 examples += size
         finally:
             self._generators.load(before)
