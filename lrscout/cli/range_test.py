@@ -14,7 +14,7 @@ from rich.table import Table
 
 from lrscout.analyse.suggest import RULES
 from lrscout.cli.output import fail, make_folder, one_sentence
-from lrscout.cli.target import load_loop
+from lrscout.core.target import load_loop
 from lrscout.measure.range_test import RangeTest
 from lrscout.measure.range_test import range_test as run_range_test
 

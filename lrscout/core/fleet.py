@@ -31,13 +31,14 @@ class Fleet(Protocol):
 class Vectorizable(Protocol):
     """A loop that can become a fleet."""
 
-    def fleet(self, size: int) -> Fleet:
+    def fleet(self, size: int, steps: int) -> Fleet:
         """Return copies of the loop as it stands, which draw their batches from it.
 
         The loop itself moves on in its data while the fleet advances; the caller brings it home.
 
         Args:
             size: the number of lanes.
+            steps: how many steps they will take at most, so that batches can be drawn ahead.
 
         Raises:
             FleetUnavailableError: this loop cannot be vectorized; the message says why.

@@ -118,6 +118,16 @@ def linear_ramp(start: float) -> Schedule:
     return lambda step, total: start + (1 - start) * np.asarray(step, float) / max(total - 1, 1)
 
 
+NAMED: dict[str, Callable[[], Schedule]] = {
+    "constant": constant,
+    "linear": linear,
+    "cosine": cosine,
+    "wsd": warmup_stable_decay,
+    "one-cycle": one_cycle,
+}
+"""The schedules that go by a name."""
+
+
 def _check_start(start: float) -> None:
     if not 0 < start <= 1:
         raise InvalidValueError(f"start must be in (0, 1], but it is {start!r}.")

@@ -203,8 +203,8 @@ def range_test(
 
     plan = [Run(lrs, seed + repeat, evaluate_at, RangeTestRule, judged=loss) for repeat in range(repeats)]
     began = time.perf_counter()
-    with restored(loop) as home, progress("range test", steps * repeats) as on_step:
-        curves = list(run_serially(loop, home, plan, on_step=on_step))
+    with restored(loop) as home, progress("range test", steps * repeats) as bar:
+        curves = list(run_serially(loop, home, plan, on_step=bar.advance))
     cost = Cost(
         steps=sum(curve.steps for curve in curves),
         evaluations=sum(len(curve.evaluations) for curve in curves),

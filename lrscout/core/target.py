@@ -1,4 +1,4 @@
-"""From a TARGET on the command line to the loop that it names."""
+"""From a TARGET, such as one on the command line, to the loop that it names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,6 +27,19 @@ def load_loop(target: str) -> Loop:
         TargetError: the target has another form, names nothing, or its function returns something else.
         Exception: whatever the module raises when it is imported, or the function when it is called.
     """
+    return call_factory(load_factory(target), target)
+
+
+def load_factory(target: str) -> Callable[..., object]:
+    """Return the function that a target names.
+
+    Args:
+        target: as for `load_loop`.
+
+    Raises:
+        TargetError: the target has another form or names no function.
+        Exception: whatever the module raises when it is imported.
+    """
     place, _, name = target.rpartition(":")
     if not place or not name:
         raise TargetError(f"TARGET must be {_FORM}, but it is {target!r}.")
@@ -40,19 +54,42 @@ def load_loop(target: str) -> Loop:
     function: Any = getattr(module, name)
     if not callable(function):
         raise TargetError(f"TARGET must name a function, but {target} is a {type(function).__name__}.")
+    return function
+
+
+def call_factory(factory: Callable[..., object], target: str, **arguments: object) -> Loop:
+    """Call a function that makes a loop and return the loop.
+
+    Args:
+        factory: the function.
+        target: what to call it in messages.
+        **arguments: what to give it.
+
+    Raises:
+        TargetError: the function asks for more, or does not return a loop.
+        Exception: whatever the function raises.
+    """
     try:
-        inspect.signature(function).bind()
+        inspect.signature(factory).bind(**arguments)
     except TypeError as error:
         raise TargetError(f"TARGET must name a function that needs no arguments, but {target}: {error}.") from None
     except ValueError:
         pass  # Some builtins have no signature; calling tells.
-    loop = function()
+    loop = factory(**arguments)
     if not isinstance(loop, Loop):
         raise TargetError(
             f"The function of TARGET must return a loop, but {target} returned a {type(loop).__name__}. "
             "Make one with one of lrscout.from_*."
         )
     return loop
+
+
+def takes_seed(factory: Callable[..., object]) -> bool:
+    """Whether a function that makes a loop lets itself be given a ``seed``."""
+    try:
+        return "seed" in inspect.signature(factory).parameters
+    except ValueError:
+        return False
 
 
 def _load_file(path: Path) -> ModuleType:
