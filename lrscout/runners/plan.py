@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
 from lrscout.analyse.stop import StoppingRule
+from lrscout.core.curve import Curve
+from lrscout.core.progress import Bar
+from lrscout.core.source import Source
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -60,6 +63,32 @@ class Block:
     def evaluate_at(self) -> Int[np.ndarray, " evaluation"]:
         """The steps before which its runs are evaluated."""
         return self.runs[0].evaluate_at
+
+
+Finished: TypeAlias = tuple[Block, tuple[Curve, ...]]
+"""A block with the curves of its runs."""
+
+
+class Runner(Protocol):
+    """Takes the steps of a plan."""
+
+    @property
+    def name(self) -> str:
+        """The runner's name, as in a result."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say about how the runs were made, in sentences."""
+        ...
+
+    def lanes(self, source: Source, plan: Sequence[Run]) -> int:
+        """Return how many runs of one seed and one length to put into a block."""
+        ...
+
+    def run(self, source: Source, blocks: Sequence[Block], bar: Bar) -> Iterator[Finished]:
+        """Yield each block as soon as its runs are done, in any order; the loop is home whenever this pauses."""
+        ...
 
 
 def blocks_of(plan: Sequence[Run], lanes: int) -> list[Block]:

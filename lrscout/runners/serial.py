@@ -9,7 +9,40 @@ import numpy as np
 
 from lrscout.core.curve import Curve, Stop
 from lrscout.core.loop import Loop, Snapshot
-from lrscout.runners.plan import Run
+from lrscout.core.progress import Bar
+from lrscout.core.source import Source
+from lrscout.runners.plan import Block, Finished, Run
+
+
+class SerialRunner:
+    """Takes one run after another."""
+
+    name = "serial"
+    notes = ()
+
+    def lanes(self, source: Source, plan: Sequence[Run]) -> int:
+        return 1
+
+    def run(self, source: Source, blocks: Sequence[Block], bar: Bar) -> Iterator[Finished]:
+        for block in blocks:
+            with source.visit(block.seed) as (loop, home):
+                curves = run_block_serially(loop, home, block, bar)
+            yield block, curves
+
+
+def run_block_serially(loop: Loop, home: Snapshot, block: Block, bar: Bar) -> tuple[Curve, ...]:
+    """Take the runs of a block one after another.
+
+    Args:
+        loop: the loop; the caller brings it home in the end.
+        home: the snapshot that every run starts from.
+        block: the runs.
+        bar: is told of the steps.
+    """
+    loop.restore(home)
+    curves = tuple(run_serially(loop, home, block.runs, on_step=bar.advance))
+    bar.advance(sum(block.steps - curve.steps for curve in curves))
+    return curves
 
 
 def run_serially(
