@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lrscout.core.checks import check_lr
@@ -11,6 +12,7 @@ from lrscout.core.errors import LossError, UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place, as_batches
+from lrscout.loops.jax.fleet import JaxFleet, LaneProgram
 from lrscout.loops.loaders import generators_of
 
 jax = require("jax", extra="jax")
@@ -110,7 +112,9 @@ class JaxLoop:
         self._key = key
         self._rate = rate
         self._data = data
-        self._jitted_step = jax.jit(_step_of(loss_fn, rate, has_state=state is not None, has_key=key is not None))
+        self._pure_step = _step_of(loss_fn, rate, has_state=state is not None, has_key=key is not None)
+        self._eval_fn = eval_fn
+        self._jitted_step = jax.jit(self._pure_step)
         self._jitted_evaluate = None if eval_fn is None else jax.jit(eval_fn)
 
     @property
@@ -133,6 +137,33 @@ class JaxLoop:
             )
         extras = {} if self.state is None else {"state": self.state}
         return self._data.mean_over_evaluation(lambda batch: _number(evaluate(self.params, batch, **extras)))
+
+    def fleet(self, size: int, steps: int) -> JaxFleet:
+        return JaxFleet(
+            self._program,
+            (self.params, self.opt_state, self.state),
+            self._key,
+            self._data.draw,
+            self._data.mean_over_evaluation,
+            size=size,
+            steps=steps,
+        )
+
+    def lane_bytes(self) -> int:
+        return self._program.lane_bytes((self.params, self.opt_state, self.state), self._key, self._data.peek())
+
+    @cached_property
+    def _program(self) -> LaneProgram:
+        def step(lane: Any, key: Any, batch: Any, lr: Any) -> tuple[Any, Any, Any]:
+            loss, *lane, key = self._pure_step(*lane, key, batch, lr)
+            return loss, tuple(lane), key
+
+        def evaluate(lane: Any, batch: Any) -> Any:
+            params, _, state = lane
+            assert self._eval_fn is not None
+            return self._eval_fn(params, batch, **({} if state is None else {"state": state}))
+
+        return LaneProgram(step, None if self._eval_fn is None else evaluate)
 
     def snapshot(self) -> Snapshot:
         return _Snapshot((self.params, self.opt_state, self.state, self._key), self._data.place())
