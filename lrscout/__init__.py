@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from lrscout.loops.tensorflow.adapter import from_tensorflow as from_tensorflow
     from lrscout.loops.torch.adapter import from_torch as from_torch
     from lrscout.loops.transformers.adapter import from_trainer as from_trainer
+    from lrscout.measure.lr_map import LRMap as LRMap
     from lrscout.measure.range_test import RangeTest as RangeTest
     from lrscout.measure.range_test import range_test as range_test
+    from lrscout.measure.sweep import sweep as sweep
 
 __version__ = "0.1.0"
 
@@ -37,6 +39,7 @@ _HOMES = {
     "Cost": "core.result",
     "Curve": "core.curve",
     "Loop": "core.loop",
+    "LRMap": "measure.lr_map",
     "LrscoutError": "core.errors",
     "Outcome": "core.curve",
     "RangeTest": "measure.range_test",
@@ -53,6 +56,7 @@ _HOMES = {
     "range_test": "measure.range_test",
     "restored": "core.loop",
     "suggest": "analyse.suggest",
+    "sweep": "measure.sweep",
 }
 """The room that each public name lives in. A room, and the framework it knows, loads when a name of it is used."""
 
@@ -72,6 +76,8 @@ _FRAMEWORKS = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "runners":
+        return import_module("lrscout.runners")
     if name not in _HOMES:
         raise AttributeError(f"module 'lrscout' has no attribute {name!r}")
     if name in _FRAMEWORKS:

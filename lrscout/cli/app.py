@@ -9,6 +9,7 @@ import typer
 import lrscout
 from lrscout.cli.lesson import lesson
 from lrscout.cli.range_test import range_test
+from lrscout.cli.sweep import sweep
 
 main = typer.Typer(
     help="Find the learning rate for a training run, and see why.",
@@ -18,6 +19,7 @@ main = typer.Typer(
 )
 main.command("lesson")(lesson)
 main.command("range-test")(range_test)
+main.command("sweep")(sweep)
 
 
 def _print_version(wanted: bool) -> None:

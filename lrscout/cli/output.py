@@ -15,8 +15,12 @@ FAILED, MISUSED = 1, 2
 
 
 @contextmanager
-def one_sentence() -> Generator[None]:
-    """Turn whatever goes wrong in the block into one sentence on stderr and an exit code."""
+def one_sentence(interrupted: str | None = None) -> Generator[None]:
+    """Turn whatever goes wrong in the block into one sentence on stderr and an exit code.
+
+    Args:
+        interrupted: what to say after Ctrl-C.
+    """
     try:
         yield
     except typer.Exit:
@@ -26,7 +30,7 @@ def one_sentence() -> Generator[None]:
     except LrscoutError as error:
         fail(_with_notes(error, str(error)))
     except KeyboardInterrupt:
-        fail("Interrupted. Nothing was changed.")
+        fail(interrupted or "Interrupted. Nothing was changed.")
     except SystemExit as error:
         fail(f"The code of TARGET ended the program: sys.exit({error.code!r}).")
     except OSError as error:

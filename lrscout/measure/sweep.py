@@ -1,0 +1,296 @@
+"""The sweep: runs over learning rates and seeds, and the map that they make."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrscout.analyse.checkpoints import separate_budgets, shared_checkpoints, training_loss_at
+from lrscout.analyse.stop import BeyondReturn, StoppingRule
+from lrscout.core.checks import check_choice, check_count, check_lr
+from lrscout.core.curve import Curve, Stop
+from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
+from lrscout.core.loop import Loop
+from lrscout.core.progress import progress
+from lrscout.core.result import Cost
+from lrscout.core.schedules import NAMED, Schedule
+from lrscout.core.source import Source, source_of
+from lrscout.measure.lr_map import LRMap
+from lrscout.runners.choose import runner_named
+from lrscout.runners.plan import Block, Run, Runner, blocks_of
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+    from lrscout.store.study import Study
+
+_DEFAULT_STORE = "lrscout.db"
+_FEWEST_STEPS = 2
+
+
+def sweep(
+    loop: Loop | Callable[..., object] | str,
+    lrs: Iterable[float],
+    steps: int,
+    *,
+    seeds: int | Sequence[int] = 1,
+    schedule: str | Schedule = "constant",
+    checkpoints: Iterable[int] | None = None,
+    loss: str | None = None,
+    early_stopping: bool = True,
+    runner: str | Runner = "fleet",
+    store: str | Path | None = None,
+    study: str | None = None,
+) -> LRMap:
+    """Train at every learning rate for every budget of steps, and bring the loop home.
+
+    Runs of one seed start from the same state and see the same batches in the same order, so they differ by their
+    learning rate alone. With a constant rate one run serves every budget. With any other schedule the rate at a step
+    depends on the budget, so each budget is a run of its own.
+
+    Args:
+        loop: a loop, which afterwards stands exactly where it stood; or a function that makes one, or a target
+            ``file.py:function`` or ``package.module:function``. Of a function that takes a ``seed``, each seed is
+            another initialization as well as another order of the data.
+        lrs: the learning rates; with a schedule, its peaks.
+        steps: the longest budget.
+        seeds: how many seeds, counted from 0, or the seeds themselves.
+        schedule: ``"constant"``, ``"linear"``, ``"cosine"``, ``"wsd"`` (warmup, stable, decay), ``"one-cycle"``, or a
+            function of the step and the budget, as in `lrscout.core.schedules`.
+        checkpoints: the budgets, in steps; by default eight to a factor of ten, or, where each is a run of its own,
+            `steps` and its halves down to eight.
+        loss: ``"evaluation"`` or ``"training"``: what the map shows; by default the evaluation loss if there is one.
+        early_stopping: whether a run ends as soon as it has diverged beyond return. That never changes another run. A
+            run whose loss is not finite always ends.
+        runner: ``"fleet"``, all rates of a seed at once where the loop can be vectorized and one after another where it
+            cannot; ``"serial"``; ``"ray"``; or a runner, such as ``lrscout.runners.Ray(address="auto")``.
+        store: where to keep every run: a file, or the URL of a database. By default ``lrscout.db`` if a study is named.
+        study: the name to keep them under. A study that was interrupted is continued with what is missing, and gives
+            the map that it would have given without the interruption.
+
+    Returns:
+        The map.
+
+    Raises:
+        InvalidValueError: an argument has a value that no run could use, or the study was begun with others.
+        UnsupportedLoopError: `loop` is not a loop, or `loss` is ``"evaluation"`` and it cannot be evaluated.
+        StoreError: the store cannot be used, or another driver is writing this study.
+        RunnerError: the machines of the runner did not do their work.
+
+    Source:
+        Why a decaying schedule needs a run for each budget: Hoffmann et al. 2022 (arXiv 2203.15556), appendix B.
+
+    >>> from lrscout.lesson.engines import numpy_engine
+    >>> from lrscout.lesson.problem import sample_problem
+    >>> lr_map = sweep(numpy_engine(sample_problem()).loop, [0.07, 0.7, 7.0], steps=100)
+    >>> lr_map.best_lr(100).lr
+    0.7
+    """
+    source = source_of(loop)
+    who = runner_named(runner)
+    began = time.perf_counter()
+    design = _Design.of(lrs, steps, seeds, schedule, checkpoints, early_stopping, _watched(source, loss, seeds))
+    plan = design.plan()
+    if store is None and study is None:
+        done = _run(source, blocks_of(plan, who.lanes(source, plan)), who, {}, lambda block, curves: None)
+        return _map_of(design, done, who, None, began)
+    with _opened(design, source, plan, who, store, study) as (kept, lanes):
+        done = _run(source, blocks_of(plan, lanes), who, kept.finished(), kept.keep)
+        lr_map = _map_of(design, done, who, kept.name, began)
+        kept.finish(lr_map.to_dict())
+    return lr_map
+
+
+@dataclass(frozen=True, eq=False)
+class _Design:
+    """What is swept: every input that the map depends on."""
+
+    lrs: Float[np.ndarray, " rate"]
+    checkpoints: Int[np.ndarray, " checkpoint"]
+    seeds: tuple[int, ...]
+    schedule: str
+    factors: Schedule
+    watched: str
+    early_stopping: bool
+
+    @classmethod
+    def of(
+        cls,
+        lrs: Iterable[float],
+        steps: int,
+        seeds: int | Sequence[int],
+        schedule: str | Schedule,
+        checkpoints: Iterable[int] | None,
+        early_stopping: bool,
+        watched: str,
+    ) -> _Design:
+        """Check the arguments of `sweep` and fill in what was left to it."""
+        steps = check_count("steps", steps, at_least=_FEWEST_STEPS)
+        if isinstance(schedule, str):
+            name, factors = schedule, NAMED[check_choice("schedule", schedule, tuple(NAMED))]()
+        else:
+            name, factors = getattr(schedule, "__qualname__", type(schedule).__name__), schedule
+        return cls(
+            _checked_lrs(lrs),
+            _checked_budgets(checkpoints, steps, shared=name == "constant"),
+            _checked_seeds(seeds),
+            name,
+            factors,
+            watched,
+            early_stopping,
+        )
+
+    @property
+    def shared(self) -> bool:
+        """Whether one run serves all budgets."""
+        return self.schedule == "constant"
+
+    def plan(self) -> list[Run]:
+        """Return the runs, by seed, then by length, then by rate, so that neighbours can be lanes of one fleet."""
+        rule = BeyondReturn if self.early_stopping else StoppingRule
+        runs: list[Run] = []
+        for seed in self.seeds:
+            for length in self.lengths:
+                factors = np.asarray(self.factors(np.arange(length), length), float)
+                evaluate_at = np.array([0, *self.checkpoints] if self.shared else [0, length])
+                evaluate_at = evaluate_at if self.watched == "evaluation" else np.zeros(0, int)
+                runs += [Run(lr * factors, seed, evaluate_at, rule) for lr in self.lrs.tolist()]
+        return runs
+
+    @property
+    def lengths(self) -> list[int]:
+        """The lengths of the runs of one rate and seed."""
+        return self.checkpoints[-1:].tolist() if self.shared else self.checkpoints.tolist()
+
+    def inputs(self, plan: Sequence[Run], lanes: int) -> dict[str, Any]:
+        """Return what a study must agree on to be continued."""
+        return {
+            "lrs": self.lrs.tolist(),
+            "checkpoints": self.checkpoints.tolist(),
+            "seeds": list(self.seeds),
+            "schedule": self.schedule,
+            "loss": self.watched,
+            "early_stopping": self.early_stopping,
+            "lanes": lanes,
+            "plan": hashlib.sha256(b"".join(run.lrs.tobytes() for run in plan)).hexdigest()[:16],
+        }
+
+
+def _watched(source: Source, loss: str | None, seeds: int | Sequence[int]) -> str:
+    """Return which loss the map shows: what was asked for, or the evaluation loss if there is one."""
+    if loss is not None:
+        check_choice("loss", loss, ("training", "evaluation"))
+    if loss == "training":
+        return loss
+    with source.visit(_checked_seeds(seeds)[0]) as (loop, _):
+        try:
+            loop.evaluate()
+        except UnsupportedLoopError:
+            if loss == "evaluation":
+                raise
+            return "training"
+    return "evaluation"
+
+
+def _run(
+    source: Source,
+    blocks: Sequence[Block],
+    runner: Runner,
+    finished: Mapping[int, tuple[Curve, ...]],
+    keep: Callable[[int, tuple[Curve, ...]], object],
+) -> list[Curve]:
+    """Take the runs of the blocks that are not finished and return the curves of all, in the order of the plan."""
+    done = dict(finished)
+    missing = [block for block in blocks if block.index not in done]
+    runs = sum(len(block.runs) for block in blocks)
+    with progress("sweep", sum(block.steps * len(block.runs) for block in missing)) as bar:
+        for block, curves in runner.run(source, missing, bar):
+            keep(block.index, curves)
+            done[block.index] = curves
+            bar.tell(_news(done, runs))
+    return [curve for block in blocks for curve in done[block.index]]
+
+
+def _news(done: Mapping[int, tuple[Curve, ...]], runs: int) -> str:
+    """Return how many runs are done, and the best of the longest so far."""
+    curves = [curve for block in done.values() for curve in block]
+    longest = max(curve.steps for curve in curves)
+    arrived = [curve for curve in curves if curve.steps == longest and curve.stopped is Stop.COMPLETED]
+    if not arrived:
+        return f"{len(curves)} of {runs} runs"
+    best = min(arrived, key=lambda curve: training_loss_at(curve, curve.steps))
+    return f"{len(curves)} of {runs} runs, best lr so far {best.lrs.max():.2g}"
+
+
+def _map_of(design: _Design, curves: Sequence[Curve], runner: Runner, study: str | None, began: float) -> LRMap:
+    rates, lengths = len(design.lrs), len(design.lengths)
+    by_place = np.empty(len(curves), object)
+    by_place[:] = curves
+    by_seed = by_place.reshape(len(design.seeds), lengths, rates).transpose(0, 2, 1)
+    cost = Cost(
+        steps=sum(curve.steps for curve in curves),
+        evaluations=sum(len(curve.evaluations) for curve in curves),
+        seconds=time.perf_counter() - began,
+    )
+    return LRMap(
+        lrs=design.lrs,
+        checkpoints=design.checkpoints,
+        seeds=design.seeds,
+        schedule=design.schedule,
+        curves=tuple(tuple(tuple(runs) for runs in seed) for seed in by_seed),
+        watched=design.watched,
+        runner=runner.name,
+        cost=cost,
+        study=study,
+        notes=runner.notes,
+    )
+
+
+@contextmanager
+def _opened(
+    design: _Design, source: Source, plan: Sequence[Run], runner: Runner, store: str | Path | None, study: str | None
+) -> Generator[tuple[Study, int]]:
+    """Open a study, new or to be continued, with the size of its blocks, which stays what it was."""
+    from lrscout.store.store import open_store  # SQLAlchemy loads only when something is kept.
+
+    opened = open_store(store or _DEFAULT_STORE)
+    name = study or f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    known = next((opened.load(name) for summary in opened.studies() if summary.name == name), None)
+    lanes = runner.lanes(source, plan) if known is None else int(known.inputs.get("lanes", 1))
+    inputs = design.inputs(plan, lanes)
+    with opened.begin(name, kind="sweep", inputs=inputs, target=source.reference) as kept:
+        yield kept, lanes
+
+
+def _checked_lrs(lrs: Iterable[float]) -> Float[np.ndarray, " rate"]:
+    checked = sorted({check_lr("Each of lrs", lr) for lr in lrs})
+    if not checked:
+        raise InvalidValueError("lrs must hold at least one learning rate, but it is empty.")
+    return np.array(checked)
+
+
+def _checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    if isinstance(seeds, Iterable):
+        checked = tuple(check_count("Each of seeds", seed, at_least=0) for seed in seeds)
+        if not checked or len(set(checked)) < len(checked):
+            raise InvalidValueError(f"seeds must be different whole numbers, at least one, but they are {seeds!r}.")
+        return checked
+    return tuple(range(check_count("seeds", seeds, at_least=1)))
+
+
+def _checked_budgets(checkpoints: Iterable[int] | None, steps: int, *, shared: bool) -> Int[np.ndarray, " checkpoint"]:
+    if checkpoints is None:
+        return shared_checkpoints(steps) if shared else separate_budgets(steps)
+    fewest = 1 if shared else _FEWEST_STEPS
+    checked = {check_count("Each of checkpoints", checkpoint, at_least=fewest) for checkpoint in checkpoints}
+    if checked and max(checked) > steps:
+        raise InvalidValueError(f"checkpoints must be at most steps, {steps}, but one is {max(checked)}.")
+    return np.array(sorted({*checked, steps}))
