@@ -30,6 +30,8 @@ lint: $(VENV)/test  ## Check style and types.
 bench: $(VENV)/bench  ## Measure, and keep the figures in benchmarks/results/.
 	$(BIN)/python benchmarks/range_test_overhead.py
 	$(BIN)/python benchmarks/keras_overhead.py
+	$(BIN)/python benchmarks/fleet.py
+	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/suggestion_quality.py
 	$(BIN)/python benchmarks/import_time.py
 

@@ -17,6 +17,7 @@ FLOORS = {
     "analyse": 2,
     "loops": 2,
     "runners": 3,
+    "store": 3,
     "measure": 4,
     "callbacks": 5,
     "lesson": 5,
@@ -58,7 +59,7 @@ def modules_after(code: str) -> set[str]:
     return set(printed.stdout.split())
 
 
-HEAVY = {"torch", "jax", "tensorflow", "keras", "sklearn", "matplotlib", "rich", "typer", "optax", "jaxtyping"}
+HEAVY = {"torch", "jax", "tensorflow", "keras", "sklearn", "matplotlib", "rich", "typer", "optax", "jaxtyping", "ray", "sqlalchemy"}
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
@@ -66,7 +67,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_measuring_a_loop_of_functions_loads_nothing_heavy() -> None:
-    code = "import lrscout; lrscout.range_test; lrscout.from_functions; lrscout.suggest"
+    code = "import lrscout; lrscout.range_test; lrscout.sweep; lrscout.from_functions; lrscout.suggest"
     assert not HEAVY & modules_after(code)
 
 

@@ -9,6 +9,7 @@ import typer
 import lrscout
 from lrscout.cli.lesson import lesson
 from lrscout.cli.range_test import range_test
+from lrscout.cli.studies import studies
 from lrscout.cli.sweep import sweep
 
 main = typer.Typer(
@@ -20,6 +21,7 @@ main = typer.Typer(
 main.command("lesson")(lesson)
 main.command("range-test")(range_test)
 main.command("sweep")(sweep)
+main.add_typer(studies)
 
 
 def _print_version(wanted: bool) -> None:
