@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from lrscout.core.errors import InvalidValueError
 from lrscout.lesson.descent import Descent
+from lrscout.lesson.lr_map import LessonMap
+from lrscout.measure.lr_map import LRMap
 from lrscout.measure.range_test import RangeTest
-from lrscout.pictures.lesson import plot_contours
+from lrscout.pictures.lesson import plot_contours, plot_lesson_map
+from lrscout.pictures.lr_map import plot_lr_map
 from lrscout.pictures.range_test import plot_range_test
 from lrscout.pictures.style import DPI, panels
 
@@ -35,7 +38,9 @@ def draw(result: object, ax: Axes | None = None) -> Axes:
 
 
 draw.register(RangeTest, plot_range_test)
+draw.register(LRMap, plot_lr_map)
 draw.register(Descent, plot_contours)
+draw.register(LessonMap, plot_lesson_map)
 
 
 def save(result: object, path: Path | str) -> None:

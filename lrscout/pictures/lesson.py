@@ -15,11 +15,13 @@ import matplotlib
 import numpy as np
 
 from lrscout.lesson.descent import Descent
+from lrscout.lesson.lr_map import LessonMap
 from lrscout.lesson.problem import TRUE_B, TRUE_W, Problem
 from lrscout.lesson.story import JUST_RIGHT, TOO_LARGE, Story
 from lrscout.pictures.bowl import plot_contours as plot_contours
 from lrscout.pictures.bowl import plot_surface as plot_surface
 from lrscout.pictures.bowl import verdict
+from lrscout.pictures.lr_map import plot_lr_map
 from lrscout.pictures.range_test import plot_range_test
 from lrscout.pictures.style import (
     DIVERGED,
@@ -28,6 +30,7 @@ from lrscout.pictures.style import (
     POINTS,
     STABLE,
     STEPS,
+    TITLE_SIZE,
     TRUTH,
     add_legend,
     add_legend_below,
@@ -131,7 +134,7 @@ def plot_losses(descents: Sequence[Descent], ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax)
     problem = descents[0].problem
-    limit = f"{problem.max_stable_lr:.3f}"
+    limit = problem.max_stable_lr
     lowest = float(problem.loss(*np.array(problem.least_squares)))
     start = max(float(descent.losses[0]) for descent in descents) or 1.0
     low, high = max(0.5 * lowest, 1e-9 * start), 1e3 * start
@@ -143,8 +146,24 @@ def plot_losses(descents: Sequence[Descent], ax: Axes | None = None) -> Axes:
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set_xlim(0, max(descent.steps for descent in descents))
     ax.set_ylim(low, high)
-    dress(ax, title=f"Above a learning rate of {limit} no number of steps will help", x="step", y="loss")
-    add_legend(ax, "upper right", ncols=2, title=f"learning rate (limit {limit})")
+    dress(ax, title=_no_steps_help(limit), x="step", y="loss")
+    add_legend(ax, "upper right", ncols=2, title=f"learning rate (limit {limit:.3f})")
+    return ax
+
+
+def plot_lesson_map(lesson_map: LessonMap, ax: Axes | None = None) -> Axes:
+    """Draw the lesson's learning-rate x steps map with the limit of stability.
+
+    Args:
+        lesson_map: the map.
+        ax: the axes to draw on; new ones by default.
+
+    Returns:
+        The axes.
+    """
+    limit = lesson_map.problem.max_stable_lr
+    ax = plot_lr_map(lesson_map.lr_map, ax, limit=limit)
+    ax.set_title(_no_steps_help(limit), fontsize=TITLE_SIZE, loc="left")
     return ax
 
 
@@ -175,6 +194,10 @@ def save_lesson(story: Story, folder: Path | str) -> list[Path]:
     for name, picture in pictures.items():
         picture.savefig(folder / name, dpi=DPI)
     return [folder / name for name in pictures]
+
+
+def _no_steps_help(limit: float) -> str:
+    return f"Above a learning rate of {limit:.3f} no number of steps will help"
 
 
 def _looks(descents: Sequence[Descent]) -> list[dict[str, Any]]:

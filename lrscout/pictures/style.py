@@ -45,6 +45,9 @@ MARKERS = {"minimum": "o", "steepest": "^", "valley": "D", "slide": "s"}
 STEPS = (GREY, ORANGE, PURPLE, GREEN, VERMILLION, SKY_BLUE)
 SURFACE = "cividis"
 STABLE = "viridis"
+VALLEY = "viridis_r"
+WORSE = "#c8c8c8"
+LIMIT = VERMILLION
 
 DPI = 150
 TITLE_SIZE, LABEL_SIZE, SMALL_SIZE = 10.5, 9.5, 8.5
