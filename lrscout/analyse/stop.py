@@ -13,6 +13,7 @@ _PATIENCE = 3
 _NOISE_MARGIN = 6
 _OPENING = 10
 _BEYOND_RETURN = 1e6
+_ROUNDING = float(np.finfo(np.float32).eps)
 
 
 class StoppingRule:
@@ -48,7 +49,7 @@ class BeyondReturn(StoppingRule):
             return Stop.NON_FINITE
         if self._taken == 0:
             self._start = loss
-            self._reach = abs(loss) * np.finfo(np.float32).eps  # Losses that do not move still have their rounding.
+            self._reach = abs(loss) * _ROUNDING  # Losses that do not move still have their rounding.
         self._taken += 1
         if self._taken <= _OPENING:
             self._reach = max(self._reach, abs(loss - self._start))

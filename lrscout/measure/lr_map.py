@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _NEVER_HELPS = (Outcome.DIVERGING, Outcome.NON_FINITE)
 _WORST_FIRST = (*reversed(Outcome),)
 _SAME_RATE = 1.01
+_AT_THE_BOTTOM = 1e-6
+"""The share of the fall within which losses are the same: in single precision rounding decides among them."""
 
 
 @dataclass(frozen=True)
@@ -256,15 +258,21 @@ class LRMap(Result):
         column, steps = self.loss[:, index], int(self.checkpoints[index])
         if not np.isfinite(column).any():
             return Best(steps, None, None, None, None)
-        rate = int(np.argmin(column))
+        rate = self._winner(self.loss, index)
         low = high = None
         if len(self.seeds) > 1:
-            winners = [
-                rate,
-                *(int(np.argmin(losses)) for losses in self.losses[:, :, index] if np.isfinite(losses).any()),
-            ]
+            finite = [losses for losses in self.losses if np.isfinite(losses[:, index]).any()]
+            winners = [rate, *(self._winner(losses, index) for losses in finite)]
             low, high = float(self.lrs[min(winners)]), float(self.lrs[max(winners)])
         return Best(steps, float(self.lrs[rate]), low, high, float(column[rate]))
+
+    def _winner(self, losses: Float[np.ndarray, "rate checkpoint"], index: int) -> int:
+        """Return the rate with the lowest loss; of those that are all at the bottom, the one that got there first."""
+        lowest = float(losses[:, index].min())
+        fall = self.start - lowest
+        bottom = lowest + _AT_THE_BOTTOM * max(fall, 0.0) if math.isfinite(fall) else lowest
+        tied = np.flatnonzero(losses[:, index] <= bottom)
+        return int(min(tied, key=lambda rate: (_first_at_most(losses[rate], bottom), losses[rate, index])))
 
     def _index_of(self, lr: float) -> int:
         lr = check_lr("lr", lr)

@@ -140,7 +140,7 @@ class _Design:
             name, factors = getattr(schedule, "__qualname__", type(schedule).__name__), schedule
         return cls(
             _checked_lrs(lrs),
-            _checked_budgets(checkpoints, steps, shared=name == "constant"),
+            _checked_budgets(checkpoints, steps, watched, shared=name == "constant"),
             _checked_seeds(seeds),
             name,
             factors,
@@ -286,9 +286,13 @@ def _checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(range(check_count("seeds", seeds, at_least=1)))
 
 
-def _checked_budgets(checkpoints: Iterable[int] | None, steps: int, *, shared: bool) -> Int[np.ndarray, " checkpoint"]:
+def _checked_budgets(
+    checkpoints: Iterable[int] | None, steps: int, watched: str, *, shared: bool
+) -> Int[np.ndarray, " checkpoint"]:
     if checkpoints is None:
-        return shared_checkpoints(steps) if shared else separate_budgets(steps)
+        budgets = shared_checkpoints(steps) if shared else separate_budgets(steps)
+        # The first training loss is that of the start, the same for every rate.
+        return budgets[budgets > 1] if watched == "training" else budgets
     fewest = 1 if shared else _FEWEST_STEPS
     checked = {check_count("Each of checkpoints", checkpoint, at_least=fewest) for checkpoint in checkpoints}
     if checked and max(checked) > steps:

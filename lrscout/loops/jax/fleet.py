@@ -194,7 +194,7 @@ def _stacked(*leaves: Any) -> Any:
 
 def _structure(batch: Any) -> Any:
     leaves, structure = jax.tree.flatten(batch)
-    return structure, [(np.shape(leaf), str(getattr(leaf, "dtype", type(leaf)))) for leaf in leaves]
+    return structure, [(np.shape(leaf), str(jax.numpy.result_type(leaf))) for leaf in leaves]
 
 
 def _capacity(batch: Any, steps: int) -> int:
