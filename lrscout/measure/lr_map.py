@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _NEVER_HELPS = (Outcome.DIVERGING, Outcome.NON_FINITE)
 _WORST_FIRST = (*reversed(Outcome),)
 _SAME_RATE = 1.01
+_HARDLY = 0.1
 _AT_THE_BOTTOM = 1e-6
 """The share of the fall within which losses are the same: in single precision rounding decides among them."""
 
@@ -136,8 +137,22 @@ class LRMap(Result):
 
     @cached_property
     def seed_outcomes(self) -> Any:
-        """How each run was going at each budget: an array of `Outcome` by seed, rate and checkpoint."""
-        return self._read(outcome_at, dtype=object)
+        """How each run was going at each budget: an array of `Outcome` by seed, rate and checkpoint.
+
+        A run is judged by its own training losses. Only where their noise hides which way it goes, so that it seems to
+        stand still, do the other runs tell: below the best rate it is too slow if it has hardly begun to fall as far as
+        they did, and it diverges if it stands well above the start.
+        """
+        outcomes = self._read(outcome_at, dtype=object)
+        fall = self.start - float(self.losses.min())
+        if not math.isfinite(fall) or fall <= 0:
+            return outcomes
+        share = (self.start - self.losses) / fall
+        below = np.array([[best.lr is not None and lr < best.lr for best in self.frontier()] for lr in self.lrs])
+        still = outcomes == Outcome.PLATEAUED
+        outcomes[still & below & (np.abs(share) < _HARDLY)] = Outcome.TOO_SLOW
+        outcomes[still & (share < -_HARDLY)] = Outcome.DIVERGING
+        return outcomes
 
     @cached_property
     def outcomes(self) -> Any:
