@@ -6,13 +6,15 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 KERAS_TESTS := lrscout/loops/keras lrscout/callbacks/keras.py tests/callbacks/test_keras.py tests/examples/test_scripts.py \
-	tests/loops/test_frameworks.py tests/loops/test_home.py tests/loops/test_keras.py
+	tests/loops/test_frameworks.py tests/loops/test_home.py tests/loops/test_keras.py tests/loops/test_keras_fleet.py
 
 .PHONY: demo test lint bench docs clean
 
 demo: $(VENV)/demo  ## Find a learning rate for a small network on handwritten digits, and draw why, into demo/.
 	$(BIN)/lrscout lesson --out demo/lesson
+	$(BIN)/lrscout lesson --map --out demo/lesson
 	$(BIN)/lrscout range-test lrscout.examples:digits --repeats 3 --out demo
+	$(BIN)/lrscout sweep lrscout.examples:digits --lrs 1e-4:10:24 --steps 1000 --seeds 3 --out demo
 
 # Tests run on all cores, so the frameworks shall not each take all of them as well.
 test: export OMP_NUM_THREADS := 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -210,24 +211,36 @@ def _run(
     """Take the runs of the blocks that are not finished and return the curves of all, in the order of the plan."""
     done = dict(finished)
     missing = [block for block in blocks if block.index not in done]
-    runs = sum(len(block.runs) for block in blocks)
+    news = _News(sum(len(block.runs) for block in blocks))
+    for curves in done.values():
+        news.add(curves)
     with progress("sweep", sum(block.steps * len(block.runs) for block in missing)) as bar:
         for block, curves in runner.run(source, missing, bar):
             keep(block.index, curves)
             done[block.index] = curves
-            bar.tell(_news(done, runs))
+            news.add(curves)
+            bar.tell(str(news))
     return [curve for block in blocks for curve in done[block.index]]
 
 
-def _news(done: Mapping[int, tuple[Curve, ...]], runs: int) -> str:
-    """Return how many runs are done, and the best of the longest so far."""
-    curves = [curve for block in done.values() for curve in block]
-    longest = max(curve.steps for curve in curves)
-    arrived = [curve for curve in curves if curve.steps == longest and curve.stopped is Stop.COMPLETED]
-    if not arrived:
-        return f"{len(curves)} of {runs} runs"
-    best = min(arrived, key=lambda curve: training_loss_at(curve, curve.steps))
-    return f"{len(curves)} of {runs} runs, best lr so far {best.lrs.max():.2g}"
+class _News:
+    """How many runs are done, and the best of the longest so far."""
+
+    def __init__(self, runs: int) -> None:
+        self._runs = runs
+        self._done = 0
+        self._best: tuple[int, float, float] = (0, math.inf, 0.0)
+
+    def add(self, curves: Sequence[Curve]) -> None:
+        self._done += len(curves)
+        for curve in curves:
+            if curve.stopped is Stop.COMPLETED:
+                contender = -curve.steps, training_loss_at(curve, curve.steps), float(curve.lrs.max())
+                self._best = min(self._best, contender)
+
+    def __str__(self) -> str:
+        best = f", best lr so far {self._best[2]:.2g}" if self._best[2] else ""
+        return f"{self._done} of {self._runs} runs{best}"
 
 
 def _map_of(design: _Design, curves: Sequence[Curve], runner: Runner, study: str | None, began: float) -> LRMap:
