@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrscout.core.errors import UnsupportedLoopError
+from lrscout.core.errors import FleetUnavailableError, UnsupportedLoopError
+from lrscout.core.fleet import Fleet
 from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place
 from lrscout.loops.keras.data import keras_batches
 from lrscout.loops.keras.rate import KerasRate
 from lrscout.loops.keras.state import KerasState
-from lrscout.loops.keras.steps import CompiledStep
+from lrscout.loops.keras.steps import NOT_STEPPED, CompiledStep
 from lrscout.loops.loaders import generators_of
+
+if TYPE_CHECKING:
+    from lrscout.loops.keras.fleet import KerasFleets
 
 keras = require("keras", extra="keras")
 
@@ -102,6 +107,8 @@ class KerasLoop:
         self._test = CompiledStep(model, "test", loss)
         self._state = KerasState(model, optimizer)
         self._data = data
+        self._model = model
+        self._loss = loss
         self._has_stepped = False
 
     @property
@@ -114,9 +121,7 @@ class KerasLoop:
             before = None if self._has_stepped else self._rate.batches
             losses = [self._train(self._data.draw()) for _ in range(self._rate.batches_for_an_update)]
             if before is not None and self._rate.batches == before and not self._rate.may_skip:
-                raise UnsupportedLoopError(
-                    "train_step does not step the optimizer to be scouted. Name the one that it steps: optimizer=..."
-                )
+                raise UnsupportedLoopError(NOT_STEPPED)
         self._has_stepped = True
         return losses[0] if len(losses) == 1 else float(np.mean(losses))
 
@@ -126,6 +131,23 @@ class KerasLoop:
             return self._data.mean_over_evaluation(self._test)
         finally:
             self._state.write(before)
+
+    def fleet(self, size: int, steps: int) -> Fleet:
+        return self._fleets.fleet(size, steps)
+
+    def lane_bytes(self) -> int:
+        return self._fleets.lane_bytes()
+
+    @cached_property
+    def _fleets(self) -> KerasFleets:
+        backend = keras.backend.backend()
+        if backend != "jax":
+            raise FleetUnavailableError(
+                f"on the {backend} backend, Keras changes its variables in place. Set KERAS_BACKEND=jax."
+            )
+        from lrscout.loops.keras.fleet import KerasFleets  # JAX loads only where Keras runs on it.
+
+        return KerasFleets(self._model, self._rate, self._state, self._data, self._loss)
 
     def snapshot(self) -> Snapshot:
         return _Snapshot(self._state.read(), self._data.place())

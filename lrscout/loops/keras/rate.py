@@ -44,9 +44,19 @@ class KerasRate:
         self._used.assign(lr)
 
     @property
+    def variable(self) -> Any:
+        """The variable that the optimizer reads its lr off while it is taken over."""
+        return self._used
+
+    @property
+    def count(self) -> Any:
+        """The variable that counts the batches that the optimizer has been given."""
+        return self._optimizer._iterations
+
+    @property
     def batches(self) -> int:
         """How many batches the optimizer has been given so far."""
-        return int(self._optimizer._iterations.value)
+        return int(self.count.value)
 
     @property
     def batches_for_an_update(self) -> int:

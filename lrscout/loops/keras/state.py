@@ -49,7 +49,7 @@ class KerasState:
         Args:
             evaluation: whether the variables that are trained, which an evaluation cannot change, are left out.
         """
-        variables = self._variables()
+        variables = self.variables
         if evaluation:
             trained = {id(variable) for variable in self._model.trainable_variables}
             variables = [variable for variable in variables if id(variable) not in trained]
@@ -76,17 +76,24 @@ class KerasState:
 
     def reseed(self, seed: int) -> None:
         """Start every seed generator anew."""
-        generators = [variable for variable in self._variables() if variable.name == "seed_generator_state"]
+        generators = [variable for variable in self.variables if is_seed(variable)]
         for index, variable in enumerate(generators):
             number = np.random.SeedSequence([seed, index]).generate_state(1)[0] >> 1
             variable.assign(np.array([number, 0], variable.dtype))
 
-    def _variables(self) -> list[Any]:
+    @property
+    def variables(self) -> list[Any]:
+        """Every variable that there is now."""
         model, seeds = self._model, global_state.get_global_attribute(_SEEDS)
         variables = [*model.variables, *model.metrics_variables]
         variables += [variable for optimizer in self._optimizers for variable in optimizer.variables]
         variables += [] if seeds is None else [seeds.state]
         return list({id(variable): variable for variable in variables}.values())
+
+
+def is_seed(variable: Any) -> bool:
+    """Whether a variable is the state of a seed generator."""
+    return variable.name == "seed_generator_state"
 
 
 def _optimizers_in(layers: Iterable[Any]) -> list[Any]:

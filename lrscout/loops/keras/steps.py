@@ -13,6 +13,8 @@ from lrscout.core.imports import require
 
 keras = require("keras", extra="keras")
 
+NOT_STEPPED = "train_step does not step the optimizer to be scouted. Name the one that it steps: optimizer=..."
+
 
 class CompiledStep:
     """What `fit` or `evaluate` does with one batch.
@@ -43,7 +45,7 @@ class CompiledStep:
             LossError: the logs have no loss of that name.
         """
         data = keras.utils.pack_x_y_sample_weight(*batch)
-        with self._mode(), _built(self._model._compile_loss):
+        with self._mode(), built(self._model._compile_loss):
             function = self._function or self._make()
             # The logs are means since the last reset of the metrics.
             if keras.backend.backend() == "jax":
@@ -52,9 +54,7 @@ class CompiledStep:
                 self._model.reset_metrics()
                 logs = function([data])
         if self._loss not in logs:
-            raise LossError(
-                f"The model reports no {self._loss!r}, but {sorted(logs)}. Name the one to watch: loss='...'."
-            )
+            raise no_such_loss(self._loss, logs)
         return float(logs[self._loss])
 
     def _make(self) -> Any:
@@ -81,8 +81,7 @@ class CompiledStep:
             groups.append(model.optimizer.variables)
         metrics: Any = model.metrics_variables
         if self._reset is None or len(self._reset) != len(metrics):
-            model.reset_metrics()
-            self._reset = [np.array(variable.value) for variable in metrics]
+            self._reset = fresh_metrics(model)
         state = (*([variable.value for variable in group] for group in groups), self._reset)
         logs, state = function(state, iter([data]))
         for group, values in zip([*groups, metrics], state, strict=True):
@@ -105,8 +104,24 @@ class CompiledStep:
                 module.training = training
 
 
+def fresh_metrics(model: Any) -> list[Any]:
+    """Return the values that a model's metrics have after a reset, and leave the metrics as they are."""
+    metrics: Any = model.metrics_variables
+    before = [variable.value for variable in metrics]
+    model.reset_metrics()
+    fresh = [np.array(variable.value) for variable in metrics]
+    for variable, value in zip(metrics, before, strict=True):
+        variable.assign(value)
+    return fresh
+
+
+def no_such_loss(loss: str, logs: Any) -> LossError:
+    """Return the error that the logs have no loss of that name."""
+    return LossError(f"The model reports no {loss!r}, but {sorted(logs)}. Name the one to watch: loss='...'.")
+
+
 @contextmanager
-def _built(loss: Any) -> Generator[None]:
+def built(loss: Any) -> Generator[None]:
     """Say that a loss is built, as it is, where we do not leave that to be seen.
 
     Of a loss that says so, `fit` concludes that it need not look at a batch beforehand, and shuffles once less.
