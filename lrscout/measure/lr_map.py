@@ -199,7 +199,9 @@ class LRMap(Result):
         if not math.isfinite(loss):
             raise InvalidValueError(f"loss must be a finite number, but it is {loss!r}.")
         first = np.array([_first_at_most(row, loss) for row in self.loss])
-        rate = int(np.argmin(first)) if lr is None else self._index_of(lr)
+        # Of several that arrive together, the one that has come lower by then.
+        there = self.loss[np.arange(len(first)), np.minimum(first, len(self.checkpoints) - 1)]
+        rate = int(np.lexsort((there, first))[0]) if lr is None else self._index_of(lr)
         if first[rate] == len(self.checkpoints):
             return self._never(loss, None if lr is None else rate)
         by_seed = [_first_at_most(row, loss) for row in self.losses[:, rate]]
@@ -208,7 +210,7 @@ class LRMap(Result):
         if len(self.seeds) > 1:
             low = int(self.checkpoints[min(by_seed)])
             high = int(self.checkpoints[max(by_seed)]) if max(by_seed) < len(self.checkpoints) else None
-        rates = "" if lr is not None else ", sooner than at any other rate" if len(self.lrs) > 1 else ""
+        rates = "; no other rate is sooner" if lr is None and len(self.lrs) > 1 else ""
         reason = f"At lr {self.lrs[rate]:.3g} the {self.loss_name} is down to {loss:g} within {steps} steps{rates}."
         return Arrival(loss, float(self.lrs[rate]), steps, low, high, reason)
 

@@ -138,7 +138,7 @@ class _Design:
         if isinstance(schedule, str):
             name, factors = schedule, NAMED[check_choice("schedule", schedule, tuple(NAMED))]()
         else:
-            name, factors = getattr(schedule, "__qualname__", type(schedule).__name__), schedule
+            name, factors = f"{getattr(schedule, '__qualname__', type(schedule).__name__)}()", schedule
         return cls(
             _checked_lrs(lrs),
             _checked_budgets(checkpoints, steps, watched, shared=name == "constant"),

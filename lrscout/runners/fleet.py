@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lrscout.core.checks import check_count
 from lrscout.core.curve import Curve, Stop
 from lrscout.core.errors import FleetUnavailableError
 from lrscout.core.fleet import Vectorizable
@@ -29,11 +30,20 @@ _STEPS_BETWEEN_LOOKS = 100
 
 
 class FleetRunner:
-    """Takes the runs of a block together, as lanes of a fleet; one after another where there can be no fleet."""
+    """Takes the runs of a block together, as lanes of a fleet; one after another where there can be no fleet.
+
+    Args:
+        lanes: the most lanes of a fleet; by default as many as fit into half of the free memory of the machine. On an
+            accelerator, whose own memory is not looked at, give what fits there.
+
+    Raises:
+        InvalidValueError: `lanes` is below 1.
+    """
 
     name = "fleet"
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: int | None = None) -> None:
+        self._most = None if lanes is None else check_count("lanes", lanes, at_least=1)
         self.notes: tuple[str, ...] = ()
 
     def lanes(self, source: Source, plan: Sequence[Run]) -> int:
@@ -68,7 +78,7 @@ class FleetRunner:
         lanes = int(_SHARE_OF_MEMORY * free_memory() / max(bytes_of_lane, 1)) // LANE_UNIT * LANE_UNIT
         if lanes == 0:
             self._say_why(f"{LANE_UNIT} lanes of {bytes_of_lane / 2**20:.0f} MiB do not fit into memory.")
-        return max(lanes, 1)
+        return max(lanes if self._most is None else min(lanes, self._most), 1)
 
     def _say_why(self, reason: str) -> None:
         self.notes = (f"The runs went one after another, not as a fleet: {reason}",)

@@ -31,9 +31,10 @@ class Ray:
 
     Args:
         address: the cluster: ``"auto"`` for the one that this machine is part of, ``"host:port"``, or
-            ``"ray://host:port"``. By default the one in ``RAY_ADDRESS``, or else a new one on this machine.
+            ``"ray://host:port"``. By default the one in ``RAY_ADDRESS``, or one that runs on this machine, or else a
+            new one on this machine.
         lanes_per_task: runs in a task, stepped as one fleet where the loop can be; by default so many that every
-            processor of the cluster gets a task.
+            place in the cluster gets a task.
         resources: what a task needs, as Ray counts it: ``{"CPU": 4, "GPU": 1}``; by default one processor.
         retries: how often a block is tried again after its worker or node has died.
         runtime_env: Ray's description of what the workers need, such as ``{"working_dir": "."}``.
@@ -59,6 +60,8 @@ class Ray:
         self._address = address
         self._lanes_per_task = lanes_per_task
         self._needs = {"CPU": 1.0, **(resources or {})}
+        if not any(self._needs.values()) or min(self._needs.values()) < 0:
+            raise InvalidValueError(f"resources must be amounts, one of them above zero, but they are {resources!r}.")
         self._retries = check_count("retries", retries, at_least=0)
         self._runtime_env = dict(runtime_env or {})
         self._connected = False
@@ -68,8 +71,7 @@ class Ray:
         if self._lanes_per_task is not None:
             return self._lanes_per_task
         self._connect()  # And stay so: a cluster of one's own takes seconds to start.
-        processors = sum(node["Resources"].get("CPU", 0) for node in _alive())
-        tasks = max(1, int(processors // max(self._needs["CPU"], 1)))
+        tasks = max(1, sum(self._tasks_at_once(node) for node in _alive()))
         return -(-len(plan) // (tasks * LANE_UNIT)) * LANE_UNIT
 
     def run(self, source: Source, blocks: Sequence[Block], bar: Bar) -> Iterator[Finished]:
@@ -126,10 +128,12 @@ class Ray:
             max_retries=0,
         )(_work)
 
+    def _tasks_at_once(self, node: Any) -> int:
+        has = node["Resources"]
+        return min(int(has.get(name, 0) // amount) for name, amount in self._needs.items() if amount)
+
     def _has_a_node(self) -> bool:
-        return any(
-            all(node["Resources"].get(name, 0) >= amount for name, amount in self._needs.items()) for node in _alive()
-        )
+        return any(self._tasks_at_once(node) for node in _alive())
 
     def _check_needs(self) -> None:
         if not self._has_a_node():

@@ -64,7 +64,15 @@ def test_a_schedule_of_ones_own() -> None:
 
     lr_map = lrscout.sweep(descent(), [0.4], 16, schedule=halved, checkpoints=[4])
     np.testing.assert_allclose(lr_map.loss, [[0.8**8 / 2, 0.8**32 / 2]])
-    assert "halved" in lr_map.schedule
+    assert lr_map.schedule.endswith("halved()")
+
+
+def test_a_schedule_of_ones_own_is_never_taken_for_a_constant_one() -> None:
+    def constant(step, total):
+        return 1 - np.asarray(step) / total
+
+    constant.__qualname__ = "constant"
+    assert not lrscout.sweep(descent(), [0.4], 16, schedule=constant).one_run_serves_all
 
 
 def test_the_training_loss_is_the_mean_of_the_last_tenth() -> None:
@@ -98,6 +106,7 @@ def test_the_frontier_and_the_steps_to_a_loss() -> None:
     assert arrival.steps == 10
     assert lr_map.steps_to(1e-6).lr == 1.0
     assert lr_map.steps_to(1e-6).steps == 1
+    assert lr_map.steps_to(0.4).lr == 1.0  # Both 0.3 and 1.0 are there after one step; this one has come lower.
     assert "does not come down" in str(lr_map.steps_to(1e-6, lr=0.03))
     assert "the lowest is" in str(lr_map.steps_to(-1.0))
 

@@ -7,7 +7,7 @@ import pytest
 
 import lrscout
 from lrscout.analyse.stop import BeyondReturn
-from lrscout.core.errors import FleetUnavailableError
+from lrscout.core.errors import FleetUnavailableError, InvalidValueError
 from lrscout.core.progress import Bar
 from lrscout.core.source import GivenLoop
 from lrscout.runners import fleet as fleets
@@ -106,6 +106,14 @@ def test_fleets_come_in_multiples_of_eight_lanes_that_fit_into_memory(monkeypatc
     loop = Squares()
     curves_of(FleetRunner(), loop, np.geomspace(0.01, 1, 37))
     assert loop.sizes == [16, 16, 8]  # The last has five runs, and three lanes beside them.
+
+
+def test_a_fleet_has_no_more_lanes_than_it_may() -> None:
+    loop = Squares()
+    curves_of(FleetRunner(lanes=8), loop, np.geomspace(0.01, 1, 20))
+    assert loop.sizes == [8, 8, 8]
+    with pytest.raises(InvalidValueError, match="lanes must be at least 1"):
+        FleetRunner(lanes=0)
 
 
 def test_a_block_that_no_longer_fits_is_parted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,3 +158,5 @@ def test_values_that_no_cluster_could_use() -> None:
         Ray(lanes_per_task=0)
     with pytest.raises(InvalidValueError, match="retries must be at least 0"):
         Ray(retries=-1)
+    with pytest.raises(InvalidValueError, match="resources must be amounts"):
+        Ray(resources={"CPU": 0})
