@@ -9,6 +9,7 @@ import matplotlib
 import pytest
 
 from lrscout.lesson.engines import make_engine
+from lrscout.lesson.lr_map import lesson_map
 from lrscout.lesson.problem import sample_problem
 from lrscout.lesson.story import STEPS, tell
 
@@ -19,12 +20,43 @@ def blocks_of(document: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(encoding="utf-8"), re.DOTALL)
 
 
-@pytest.mark.parametrize("code", blocks_of("README.md"), ids=["torch", "jax"])
-def test_the_readmes_code_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+def run(codes: list[str], names: dict, *, steps: int | None = None) -> None:
+    """Run code as one program, with a sweep of 1000 steps cut down to fewer."""
     matplotlib.use("agg")
-    exec(code, {})
+    for code in codes:
+        exec(code if steps is None else re.sub(r"\b1000\b", str(steps), code), names)
     matplotlib.pyplot.close("all")
+
+
+@pytest.mark.parametrize("code", blocks_of("README.md")[:2], ids=["torch", "jax"])
+def test_the_readmes_code_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run([code], {})
     assert capsys.readouterr().out.startswith("Use a learning rate of ")
+
+
+def test_the_readmes_map_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict = {}
+    run(blocks_of("README.md")[1:], names, steps=100)
+    assert "\nFor 100 steps use a learning rate of " in capsys.readouterr().out
+    assert names["lr_map"].runner == "fleet"
+    assert names["lr_map"].notes == ()
+
+
+def test_the_pages_of_the_map_and_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(blocks_of("docs/map.md"), {}, steps=100)
+    out = capsys.readouterr().out
+    assert out.startswith("For 100 steps use a learning rate of ")
+    assert not list(tmp_path.iterdir())
+    run(blocks_of("docs/store.md"), {}, steps=100)
+    assert capsys.readouterr().out == "digits True 72\n"
+
+
+def test_the_page_of_the_cluster_is_python() -> None:
+    for code in blocks_of("docs/cluster.md"):
+        compile(code, "docs/cluster.md", "exec")
 
 
 def test_the_three_forms_of_a_step_on_the_frameworks_page() -> None:
@@ -45,6 +77,18 @@ def test_the_lessons_table_is_the_one_that_comes_out() -> None:
     for lr, words in story.table:
         assert f"| {lr:g} | {' | '.join(words)} |\n" in written
     assert len(STEPS) == 6
+
+
+def test_the_lessons_map_has_the_edge_that_comes_out() -> None:
+    problem = sample_problem()
+    shown = lesson_map(problem, make_engine("numpy", problem), steps=100)
+    written = (ROOT / "docs" / "lesson.md").read_text(encoding="utf-8")
+    best = [best.lr for best in shown.lr_map.frontier() if best.steps in (1, 24)]
+    numbers = [f"{edge:.3f}" for edge in shown.edge if edge is not None] + [
+        f"{lr:.2f}" for lr in best if lr is not None
+    ]
+    assert len(numbers) == 4
+    assert all(number in written.partition("## 10.")[2] for number in numbers)
 
 
 @pytest.mark.parametrize("document", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda path: path.name)
