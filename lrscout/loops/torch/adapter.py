@@ -17,7 +17,7 @@ from lrscout.loops.loaders import generators_of
 from lrscout.loops.torch.loop import TorchLoop, modules_of
 from lrscout.loops.torch.rates import Rates, check_steppable
 from lrscout.loops.torch.reach import reached_by
-from lrscout.loops.torch.steps import Backward, OwnUpdate
+from lrscout.loops.torch.steps import Backward, OwnUpdate, Supervised
 
 
 def from_torch(
@@ -93,7 +93,7 @@ def from_torch(
     if update_fn is not None:
         step, loss_of = OwnUpdate(update_fn), None
     else:
-        loss_of = step_fn if step_fn is not None else _Supervised(models, loss_fn)
+        loss_of = step_fn if step_fn is not None else _supervised(models, loss_fn)
         step = Backward(loss_of, optimizer, scaler, accumulate, clip_norm)
     return TorchLoop(
         roots=roots,
@@ -135,22 +135,7 @@ def _check_given(optimizer: Any, data: Any, eval_data: Any) -> None:
             raise UnsupportedLoopError(f"{name} is a Dataset of single examples. Wrap it in a DataLoader.")
 
 
-class _Supervised:
-    """The loss of a batch that is a pair of inputs and targets."""
-
-    def __init__(self, models: Sequence[nn.Module], loss_fn: Any) -> None:
-        if len(models) != 1:
-            raise UnsupportedLoopError(
-                f"loss_fn is for one model, but there are {len(models)}. Give update_fn instead."
-            )
-        self._model = models[0]
-        self._loss_fn = loss_fn
-
-    def __call__(self, batch: Any) -> torch.Tensor:
-        if not isinstance(batch, (tuple, list)) or len(batch) != 2:  # pyright: ignore[reportUnknownArgumentType]
-            raise UnsupportedLoopError(
-                "With loss_fn a batch must be a pair (inputs, targets), but it is a "
-                f"{type(batch).__name__}. Give step_fn(batch) -> loss instead."  # pyright: ignore
-            )
-        inputs, targets = batch  # pyright: ignore[reportUnknownVariableType]
-        return self._loss_fn(self._model(inputs), targets)
+def _supervised(models: Sequence[nn.Module], loss_fn: Any) -> Supervised:
+    if len(models) != 1:
+        raise UnsupportedLoopError(f"loss_fn is for one model, but there are {len(models)}. Give update_fn instead.")
+    return Supervised(models[0], loss_fn)

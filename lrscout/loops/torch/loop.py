@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,14 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from lrscout.core.errors import EmptyDataError, UnsupportedLoopError
+from lrscout.core.errors import EmptyDataError, FleetUnavailableError, UnsupportedLoopError
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import NO_EVALUATION, Data, Place
 from lrscout.loops.loaders import begin_epoch
 from lrscout.loops.torch.batches import moved
+from lrscout.loops.torch.fleet import TorchFleet, VectorizableLoop
 from lrscout.loops.torch.memory import Memory
-from lrscout.loops.torch.processes import Processes, evaluate_alone
+from lrscout.loops.torch.processes import Processes, evaluating
 from lrscout.loops.torch.rates import Moving
 from lrscout.loops.torch.steps import LossOf, Step, one_number
 
@@ -83,21 +84,18 @@ class TorchLoop:
     def evaluate(self) -> float:
         if self._eval_loss_of is None:
             raise UnsupportedLoopError("Cannot evaluate this loop because update_fn also trains. Give eval_fn as well.")
-        with self._visit():
-            # The loss function may change things even in evaluation mode, such as an average that it keeps.
-            changing = [root for root in self._roots if not isinstance(root, Optimizer)]
-            before = Memory(changing, self._left_out)
-            try:
-                for module in self._modules:
-                    evaluate_alone(module)
-                with torch.no_grad():
-                    total, examples = self._data.sum_over_evaluation(self._evaluation_loss)
-            finally:
-                before.bring_back()
+        with self._visit(), self._kept(), evaluating(self._modules):
+            total, examples = self._data.sum_over_evaluation(self._evaluation_loss)
         total, examples = self._processes.sums(total, examples)
         if not examples:
             raise EmptyDataError(NO_EVALUATION)
         return total / examples
+
+    def fleet(self, size: int, steps: int) -> TorchFleet:
+        return TorchFleet(self._vectorizable(), size, steps)
+
+    def lane_bytes(self) -> int:
+        return self._vectorizable().lane_bytes()
 
     def snapshot(self) -> Snapshot:
         with self._visit():
@@ -115,6 +113,29 @@ class TorchLoop:
         # Processes that train together share the parameters, not the examples.
         self._data.reseed(seed, self._processes.rank)
         begin_epoch(self._source, seed)
+
+    def _vectorizable(self) -> VectorizableLoop:
+        if self._processes.together:
+            raise FleetUnavailableError("several processes train its model together.")
+        return VectorizableLoop(
+            step=self._take_step,
+            rates=self._rates,
+            eval_loss_of=self._eval_loss_of,
+            roots=[*self._modules, *self._roots],
+            modules=self._modules,
+            data=self._data,
+            moved=lambda batch: moved(batch, self._device),
+            kept=self._kept,
+        )
+
+    @contextmanager
+    def _kept(self) -> Generator[None]:
+        """Bring back, after the block, whatever a loss function changes; in evaluation mode, too, it may."""
+        before = Memory([root for root in self._roots if not isinstance(root, Optimizer)], self._left_out)
+        try:
+            yield
+        finally:
+            before.bring_back()
 
     def _draw(self) -> Any:
         return moved(self._data.draw(), self._device)

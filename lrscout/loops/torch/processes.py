@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 
 import torch
 from torch import distributed, nn
@@ -29,6 +30,11 @@ class Processes:
         self._device = next((parameter.device for parameter in parameters), torch.device("cpu"))
 
     @property
+    def together(self) -> bool:
+        """Whether several processes train the model."""
+        return self._together
+
+    @property
     def rank(self) -> int:
         """The number of this process among them."""
         return distributed.get_rank() if self._together else 0
@@ -49,12 +55,19 @@ class Processes:
         return [float(number) for number in sums]
 
 
-def evaluate_alone(module: nn.Module) -> None:
-    """Put a module in evaluation mode in which it waits for no other process."""
-    module.training = False
-    if isinstance(module, DistributedDataParallel):
-        # It would spread its buffers before each batch, and hang where another process has fewer batches.
-        module.require_forward_param_sync = False
+@contextmanager
+def evaluating(modules: Iterable[nn.Module]) -> Generator[None]:
+    """Put modules in an evaluation mode in which they wait for no other process, without gradients.
+
+    The caller brings their modes back.
+    """
+    for module in modules:
+        module.training = False
+        if isinstance(module, DistributedDataParallel):
+            # It would spread its buffers before each batch, and hang where another process has fewer batches.
+            module.require_forward_param_sync = False
+    with torch.no_grad():
+        yield
 
 
 def _is_distributed(module: nn.Module) -> bool:

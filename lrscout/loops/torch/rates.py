@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -40,7 +41,8 @@ class Rates:
 
     def __init__(self, optimizer: Optimizer, group: int | str | None = None) -> None:
         groups: list[dict[str, Any]] = optimizer.param_groups
-        self._groups = groups if group is None else [_find(groups, group)]
+        self._moving = list(range(len(groups))) if group is None else [_find(groups, group)]
+        self._groups = [groups[index] for index in self._moving]
         if any(group["lr"] is None for group in self._groups):
             raise UnsupportedLoopError("The optimizer chooses its own lr. Give it the lr that you would use.")
         lrs = [float(group["lr"]) for group in self._groups]
@@ -58,6 +60,17 @@ class Rates:
     def lr(self) -> float:
         """The lr of the first group that moves."""
         return float(self._groups[self._first]["lr"])
+
+    @property
+    def moving(self) -> Sequence[int]:
+        """The indices of the groups that move."""
+        return self._moving
+
+    def of_copy(self, optimizer: Optimizer) -> Rates:
+        """Return the same rates of a copy of the optimizer."""
+        rates = copy.copy(self)
+        rates._groups = [optimizer.param_groups[index] for index in self._moving]
+        return rates
 
     def set(self, lr: float) -> None:
         """Give the first group that moves this lr, and the others their shares of it."""
@@ -91,12 +104,12 @@ def check_steppable(optimizer: Optimizer, modules: Iterable[nn.Module]) -> None:
         raise UnsupportedLoopError("The model has lazy parameters, which do not exist yet. Run one batch through it.")
 
 
-def _find(groups: list[dict[str, Any]], wanted: int | str) -> dict[str, Any]:
+def _find(groups: list[dict[str, Any]], wanted: int | str) -> int:
     if isinstance(wanted, int) and 0 <= wanted < len(groups):
-        return groups[wanted]
-    for group in groups:
+        return wanted
+    for index, group in enumerate(groups):
         if isinstance(wanted, str) and group.get("name") == wanted:
-            return group
+            return index
     names = [group["name"] for group in groups if "name" in group]
     raise InvalidValueError(
         f"group must be a number from 0 to {len(groups) - 1}"
