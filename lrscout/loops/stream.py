@@ -30,6 +30,7 @@ class Stream:
         self._source = source
         self._generators = generators
         self._restartable = restartable and not isinstance(source, Iterator)
+        self._may_draw = type(source) not in (list, tuple)  # Batches that are there already need no generators.
         self._empty = True
         self._place = _Place(_Line())
 
@@ -64,7 +65,7 @@ class Stream:
             self._place = _Place(_Line())
 
     def _draw_anew(self, here: _Place) -> _Place:
-        before = self._generators.save() if here.line.marks else None
+        before = self._generators.save() if here.line.marks and self._may_draw else None
         here.batch = self._next_batch(here.line)
         here.next = following = _Place(here.line)
         if before is not None:
