@@ -59,7 +59,20 @@ def modules_after(code: str) -> set[str]:
     return set(printed.stdout.split())
 
 
-HEAVY = {"torch", "jax", "tensorflow", "keras", "sklearn", "matplotlib", "rich", "typer", "optax", "jaxtyping", "ray", "sqlalchemy"}
+HEAVY = {
+    "torch",
+    "jax",
+    "tensorflow",
+    "keras",
+    "sklearn",
+    "matplotlib",
+    "rich",
+    "typer",
+    "optax",
+    "jaxtyping",
+    "ray",
+    "sqlalchemy",
+}
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

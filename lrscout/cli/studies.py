@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from lrscout.cli.output import MISUSED, fail, one_sentence
 from lrscout.core.result import jsonable
@@ -137,7 +137,10 @@ def _print_json(answer: dict[str, Any]) -> None:
 
 
 def _print_studies(found: list[StudySummary]) -> None:
-    table = Table("study", "of", "target", "begun", "blocks", "curves", "", **_LOOK)
+    name = Column(
+        "study", overflow="fold", no_wrap=False, min_width=max((len(study.name) for study in found), default=0)
+    )
+    table = Table(name, "of", "target", "begun", "blocks", "curves", "", **_LOOK)
     for study in found:
         created = study.created.strftime("%Y-%m-%d %H:%M UTC")
         state = "finished" if study.finished else "unfinished"

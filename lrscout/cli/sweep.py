@@ -18,6 +18,7 @@ from lrscout.core.checks import check_lr
 from lrscout.core.errors import InvalidValueError
 from lrscout.core.schedules import NAMED
 from lrscout.measure.lr_map import LRMap
+from lrscout.measure.sweep import new_study_name
 from lrscout.measure.sweep import sweep as run_sweep
 from lrscout.runners.choose import RUNNERS
 from lrscout.runners.plan import Runner
@@ -55,8 +56,9 @@ def sweep(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Train at every learning rate for every budget of steps, and map what comes of it."""
-    kept = study is not None or store is not None
-    with one_sentence(interrupted=_interrupted(study) if kept else None):
+    if store is not None and study is None:
+        study = new_study_name()
+    with one_sentence(interrupted=_interrupted(study)):
         if out is not None:
             make_folder(out)
         with redirect_stdout(sys.stderr):  # What the user's code prints is not our answer.
@@ -72,14 +74,13 @@ def sweep(
                 store=store,
                 study=study,
             )
-        best = lr_map.frontier()[-1]
         if json:
             typer.echo(lr_map.to_json())
-        elif best.lr is not None:
+        elif lr_map.lr is not None:
             _print(lr_map)
         if out is not None:
             _save(lr_map, out, silent=json)
-        if best.lr is None:
+        if lr_map.lr is None:
             fail(str(lr_map))
 
 
@@ -121,8 +122,9 @@ def _chosen(runner: RunnerName, ray_address: str | None, lanes_per_task: int | N
 
 
 def _interrupted(study: str | None) -> str:
-    name = "" if study is None else f" {study!r}"
-    return f"Interrupted. What was finished is kept: the same command with the study{name} goes on from there."
+    if study is None:
+        return "Interrupted. Nothing was changed, and nothing is kept; with --study NAME what is finished would be."
+    return f"Interrupted. What was finished is kept: the same command with --study {study} goes on from there."
 
 
 def _print(lr_map: LRMap) -> None:

@@ -6,8 +6,9 @@ import hashlib
 import inspect
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from lrscout.core.errors import UnsupportedLoopError
 from lrscout.core.loop import Loop, Snapshot, restored
@@ -61,12 +62,13 @@ class Factory:
     @property
     def reference(self) -> str | None:
         try:
-            path = Path(inspect.getsourcefile(self.make) or "")
+            function, arguments = _unwrapped(self.make)
+            path = Path(inspect.getsourcefile(function) or "")
             digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         except (OSError, TypeError):
             return self.name
         # By its file, since the same function has one name in a script that runs and another where it is imported.
-        return f"{path.name}:{getattr(self.make, '__qualname__', self.name)} sha256:{digest}"
+        return f"{path.name}:{getattr(function, '__qualname__', self.name)}{arguments} sha256:{digest}"
 
     @property
     def from_file(self) -> bool:
@@ -111,6 +113,15 @@ def source_of(loop: object) -> GivenLoop | Factory:
         f"loop must be a loop or a function that makes one, but it is a {type(loop).__name__}. "
         "Make one with one of lrscout.from_*."
     )
+
+
+def _unwrapped(function: Callable[..., object]) -> tuple[Callable[..., object], str]:
+    """Return the function inside of a `functools.partial`, and the arguments that it is given, in words."""
+    if not isinstance(function, partial):
+        return function, ""
+    inner: Any = function.func
+    given = [*map(repr, function.args), *(f"{name}={value!r}" for name, value in function.keywords.items())]
+    return inner, f"({', '.join(given)})"
 
 
 def _name_of(function: Callable[..., object]) -> str:

@@ -72,6 +72,7 @@ class Data:
         """Return the first evaluation batch and leave the generators as if it had not been drawn."""
         before = self._generators.save()
         try:
+            self._generators.seed(_EVALUATION_SEED)  # Batches that are chosen here are kept.
             for batch in self._evaluation_batches():
                 return batch
         finally:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 _NEVER_HELPS = (Outcome.DIVERGING, Outcome.NON_FINITE)
-_WORST_FIRST = (*reversed(Outcome),)
 _SAME_RATE = 1.01
 _HARDLY = 0.1
 _AT_THE_BOTTOM = 1e-6
@@ -101,6 +100,12 @@ class LRMap(Result):
     notes: tuple[str, ...] = ()
 
     @property
+    def lr(self) -> float | None:
+        """The best rate for the longest budget, or None where no rate brings the loss below its start."""
+        best = self._best_at(len(self.checkpoints) - 1)
+        return best.lr if best.loss is not None and not best.loss >= self.start else None
+
+    @property
     def loss_name(self) -> str:
         """What to call the loss that the map shows."""
         return f"{self.watched} loss"
@@ -139,9 +144,9 @@ class LRMap(Result):
     def seed_outcomes(self) -> Any:
         """How each run was going at each budget: an array of `Outcome` by seed, rate and checkpoint.
 
-        A run is judged by its own training losses. Only where their noise hides which way it goes, so that it seems to
-        stand still, do the other runs tell: below the best rate it is too slow if it has hardly begun to fall as far as
-        they did, and it diverges if it stands well above the start.
+        A run is judged by its own training losses, whose noise may hide which way it goes. The other runs then tell:
+        a run below the best rate that has hardly begun to fall as far as they did is too slow, whatever its noise looks
+        like, and one that has fallen does not diverge; a run that stands well above the start is not on its way down.
         """
         outcomes = self._read(outcome_at, dtype=object)
         fall = self.start - float(self.losses.min())
@@ -150,17 +155,21 @@ class LRMap(Result):
         share = (self.start - self.losses) / fall
         below = np.array([[best.lr is not None and lr < best.lr for best in self.frontier()] for lr in self.lrs])
         still = outcomes == Outcome.PLATEAUED
-        outcomes[still & below & (np.abs(share) < _HARDLY)] = Outcome.TOO_SLOW
-        outcomes[still & (share < -_HARDLY)] = Outcome.DIVERGING
+        astray = (outcomes == Outcome.DIVERGING) | (outcomes == Outcome.OSCILLATING)
+        outcomes[(still | astray) & below & (np.abs(share) < _HARDLY)] = Outcome.TOO_SLOW
+        outcomes[astray & below & (share >= _HARDLY)] = Outcome.PLATEAUED
+        moving = still | (outcomes == Outcome.CONVERGING) | (outcomes == Outcome.TOO_SLOW)
+        outcomes[moving & (share < -_HARDLY)] = Outcome.DIVERGING
         return outcomes
 
     @cached_property
     def outcomes(self) -> Any:
-        """How most seeds' runs were going, by rate and checkpoint; where seeds are at odds, the worse of the two."""
-        by_seed = self.seed_outcomes
-        prevailing = np.empty(by_seed.shape[1:], object)
+        """How most seeds' runs were going, by rate and checkpoint; where seeds are at odds, the middle one by loss."""
+        order = np.argsort(self.losses, axis=0, kind="stable")
+        by_loss = np.take_along_axis(self.seed_outcomes, order, axis=0)
+        prevailing = np.empty(by_loss.shape[1:], object)
         for place in np.ndindex(prevailing.shape):
-            prevailing[place] = _prevailing([by_seed[(seed, *place)] for seed in range(len(by_seed))])
+            prevailing[place] = _prevailing([by_loss[(rank, *place)] for rank in range(len(by_loss))])
         return prevailing
 
     def best_lr(self, steps: int) -> Best:
@@ -196,7 +205,7 @@ class LRMap(Result):
         Raises:
             InvalidValueError: `loss` is not finite, or `lr` is none of the map's rates.
         """
-        if not math.isfinite(loss):
+        if isinstance(loss, str) or not math.isfinite(loss):
             raise InvalidValueError(f"loss must be a finite number, but it is {loss!r}.")
         first = np.array([_first_at_most(row, loss) for row in self.loss])
         # Of several that arrive together, the one that has come lower by then.
@@ -211,7 +220,10 @@ class LRMap(Result):
             low = int(self.checkpoints[min(by_seed)])
             high = int(self.checkpoints[max(by_seed)]) if max(by_seed) < len(self.checkpoints) else None
         rates = "; no other rate is sooner" if lr is None and len(self.lrs) > 1 else ""
-        reason = f"At lr {self.lrs[rate]:.3g} the {self.loss_name} is down to {loss:g} within {steps} steps{rates}."
+        within = f"within {steps} step{'s' * (steps > 1)}{rates}"
+        reason = f"At lr {self.lrs[rate]:.3g} the {self.loss_name} is down to {loss:g} {within}."
+        if loss >= self.start:
+            reason = f"The {self.loss_name} is no higher than {loss:g} from the start, {self.start:.3g}."
         return Arrival(loss, float(self.lrs[rate]), steps, low, high, reason)
 
     def to_pandas(self) -> Any:
@@ -319,6 +331,10 @@ class LRMap(Result):
         best = self._best_at(len(self.checkpoints) - 1)
         if best.lr is None:
             return [f"No learning rate to recommend: after {best.steps} steps the {self.loss_name} is finite at none."]
+        if self.lr is None:
+            lowest = f"the lowest is {best.loss:.3g}, at lr {best.lr:.2g}"
+            start = f"below its start, {self.start:.3g}"
+            return [f"No learning rate to recommend: none brings the {self.loss_name} {start}; {lowest}."]
         interval = f" ({best.low:.2g} to {best.high:.2g} over {len(self.seeds)} seeds)" if best.low is not None else ""
         sentences = [
             f"For {best.steps} steps use a learning rate of {best.lr:.2g}{interval}: {self.loss_name} {best.loss:.3g}."
@@ -331,20 +347,24 @@ class LRMap(Result):
             sentences.append(f"For {first.steps} step{'s' * (first.steps > 1)} it would be {first.lr:.2g}.")
         lost = [lr for lr, outcome in zip(self.lrs, self.outcomes[:, -1], strict=True) if outcome in _NEVER_HELPS]
         kept = [lr for lr, outcome in zip(self.lrs, self.outcomes[:, -1], strict=True) if outcome not in _NEVER_HELPS]
-        if lost and (not kept or min(lost) > max(kept)):
+        if lost and kept and max(best.lr, *kept) < min(lost):
             sentences.append(f"From {min(lost):.2g} up, the loss diverges.")
         return sentences
 
     def _how(self) -> str:
-        budgets = f"{len(self.checkpoints)} budgets"
-        if self.one_run_serves_all:
-            return f"The lr is constant, so one run for each rate and seed serves all {budgets}."
-        return f"With the schedule {self.schedule}, each of the {budgets} is a run of its own."
+        budgets = len(self.checkpoints)
+        if self.one_run_serves_all and self.schedule == "constant":
+            serves = f"all {budgets} budgets" if budgets > 1 else "the budget"
+            return f"The lr is constant, so one run for each rate and seed serves {serves}."
+        runs = f"each of the {budgets} budgets" if budgets > 1 else "the budget"
+        return f"With the schedule {self.schedule}, {runs} is a run of its own."
 
 
 def _prevailing(outcomes: Sequence[Outcome]) -> Outcome:
+    """Return the most frequent of outcomes that are ordered by loss, or the middle one where none is."""
     counts = Counter(outcomes)
-    return max(_WORST_FIRST, key=lambda outcome: counts[outcome])
+    middle = outcomes[(len(outcomes) - 1) // 2]
+    return max([middle, *counts], key=lambda outcome: counts[outcome])
 
 
 def _first_at_most(losses: Float[np.ndarray, " checkpoint"], loss: float) -> int:

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,14 +98,17 @@ def sweep(
     source = source_of(loop)
     who = runner_named(runner)
     began = time.perf_counter()
-    design = _Design.of(lrs, steps, seeds, schedule, checkpoints, early_stopping, _watched(source, loss, seeds))
+    design = _Design.of(source, lrs, steps, seeds, schedule, checkpoints, early_stopping, loss)
     plan = design.plan()
     if store is None and study is None:
         done = _run(source, blocks_of(plan, who.lanes(source, plan)), who, {}, lambda block, curves: None)
         return _map_of(design, done, who, None, began)
     with _opened(design, source, plan, who, store, study) as (kept, lanes):
-        done = _run(source, blocks_of(plan, lanes), who, kept.finished(), kept.keep)
+        blocks, finished = blocks_of(plan, lanes), kept.finished()
+        done = _run(source, blocks, who, finished, kept.keep)
         lr_map = _map_of(design, done, who, kept.name, began)
+        if kept.result is not None and len(finished) == len(blocks):
+            return _as_told(lr_map, kept.result)
         kept.finish(lr_map.to_dict())
     return lr_map
 
@@ -121,33 +124,33 @@ class _Design:
     factors: Schedule
     watched: str
     early_stopping: bool
+    start: float | None
 
     @classmethod
     def of(
         cls,
+        source: Source,
         lrs: Iterable[float],
         steps: int,
         seeds: int | Sequence[int],
         schedule: str | Schedule,
         checkpoints: Iterable[int] | None,
         early_stopping: bool,
-        watched: str,
+        loss: str | None,
     ) -> _Design:
         """Check the arguments of `sweep` and fill in what was left to it."""
+        checked = _checked_lrs(lrs)
+        chosen = _checked_seeds(seeds)
         steps = check_count("steps", steps, at_least=_FEWEST_STEPS)
-        if isinstance(schedule, str):
+        if not callable(schedule):
             name, factors = schedule, NAMED[check_choice("schedule", schedule, tuple(NAMED))]()
         else:
             name, factors = f"{getattr(schedule, '__qualname__', type(schedule).__name__)}()", schedule
-        return cls(
-            _checked_lrs(lrs),
-            _checked_budgets(checkpoints, steps, watched, shared=name == "constant"),
-            _checked_seeds(seeds),
-            name,
-            factors,
-            watched,
-            early_stopping,
-        )
+        budgets = _checked_budgets(checkpoints, steps, shared=name == "constant")
+        watched, start = _watched(source, loss, chosen[0])
+        if checkpoints is None and watched == "training":
+            budgets = budgets[budgets > 1]  # The first training loss is that of the start, the same for every rate.
+        return cls(checked, budgets, chosen, name, factors, watched, early_stopping, start)
 
     @property
     def shared(self) -> bool:
@@ -160,7 +163,7 @@ class _Design:
         runs: list[Run] = []
         for seed in self.seeds:
             for length in self.lengths:
-                factors = np.asarray(self.factors(np.arange(length), length), float)
+                factors = _checked_factors(self.factors(np.arange(length), length), self.schedule, length)
                 evaluate_at = np.array([0, *self.checkpoints] if self.shared else [0, length])
                 evaluate_at = evaluate_at if self.watched == "evaluation" else np.zeros(0, int)
                 runs += [Run(lr * factors, seed, evaluate_at, rule) for lr in self.lrs.tolist()]
@@ -173,7 +176,8 @@ class _Design:
 
     def inputs(self, plan: Sequence[Run], lanes: int) -> dict[str, Any]:
         """Return what a study must agree on to be continued."""
-        return {
+        inputs = {
+            "steps": int(self.checkpoints[-1]),
             "lrs": self.lrs.tolist(),
             "checkpoints": self.checkpoints.tolist(),
             "seeds": list(self.seeds),
@@ -181,24 +185,29 @@ class _Design:
             "loss": self.watched,
             "early_stopping": self.early_stopping,
             "lanes": lanes,
-            "plan": hashlib.sha256(b"".join(run.lrs.tobytes() for run in plan)).hexdigest()[:16],
+            # Another model starts from another loss; the last digits may depend on the machine.
+            "loss at the start": None if self.start is None else float(f"{self.start:.4g}"),
         }
+        if self.schedule not in NAMED:
+            inputs["rates of the schedule"] = hashlib.sha256(b"".join(run.lrs.tobytes() for run in plan)).hexdigest()[
+                :16
+            ]
+        return inputs
 
 
-def _watched(source: Source, loss: str | None, seeds: int | Sequence[int]) -> str:
-    """Return which loss the map shows: what was asked for, or the evaluation loss if there is one."""
+def _watched(source: Source, loss: str | None, seed: int) -> tuple[str, float | None]:
+    """Return which loss the map shows, what was asked for or the evaluation loss if there is one, and its start."""
     if loss is not None:
         check_choice("loss", loss, ("training", "evaluation"))
     if loss == "training":
-        return loss
-    with source.visit(_checked_seeds(seeds)[0]) as (loop, _):
+        return loss, None
+    with source.visit(seed) as (loop, _):
         try:
-            loop.evaluate()
+            return "evaluation", loop.evaluate()
         except UnsupportedLoopError:
             if loss == "evaluation":
                 raise
-            return "training"
-    return "evaluation"
+    return "training", None
 
 
 def _run(
@@ -275,15 +284,41 @@ def _opened(
     from lrscout.store.store import open_store  # SQLAlchemy loads only when something is kept.
 
     opened = open_store(store or _DEFAULT_STORE)
-    name = study or f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    name = study or new_study_name()
     known = next((opened.load(name) for summary in opened.studies() if summary.name == name), None)
-    lanes = runner.lanes(source, plan) if known is None else int(known.inputs.get("lanes", 1))
+    most = runner.lanes(source, plan) if known is None else int(known.inputs.get("lanes", 1))
+    lanes = min(most, len(design.lrs))
     inputs = design.inputs(plan, lanes)
     with opened.begin(name, kind="sweep", inputs=inputs, target=source.reference) as kept:
         yield kept, lanes
 
 
+def new_study_name() -> str:
+    """Return a name for a study that was given none."""
+    return f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+
+
+def _as_told(lr_map: LRMap, result: Mapping[str, Any]) -> LRMap:
+    """Return a map that was only read with what was told of its making when it was made."""
+    return replace(lr_map, runner=result["runner"], notes=tuple(result["notes"]), cost=Cost(**result["cost"]))
+
+
+def _checked_factors(factors: Any, schedule: str, length: int) -> Float[np.ndarray, " step"]:
+    try:
+        checked = np.asarray(factors, float)
+    except (TypeError, ValueError):
+        checked = np.zeros(0)
+    if checked.shape != (length,) or not np.isfinite(checked).all() or (checked < 0).any():
+        raise InvalidValueError(
+            f"schedule must return a finite factor, not below zero, for each step of an array of steps, but {schedule} "
+            f"returned {np.array2string(np.asarray(factors), threshold=6)} for {length} steps."
+        )
+    return checked
+
+
 def _checked_lrs(lrs: Iterable[float]) -> Float[np.ndarray, " rate"]:
+    if isinstance(lrs, str) or not isinstance(lrs, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValueError(f"lrs must be learning rates, such as [0.01, 0.1, 1.0], but it is {lrs!r}.")
     checked = sorted({check_lr("Each of lrs", lr) for lr in lrs})
     if not checked:
         raise InvalidValueError("lrs must hold at least one learning rate, but it is empty.")
@@ -299,13 +334,9 @@ def _checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(range(check_count("seeds", seeds, at_least=1)))
 
 
-def _checked_budgets(
-    checkpoints: Iterable[int] | None, steps: int, watched: str, *, shared: bool
-) -> Int[np.ndarray, " checkpoint"]:
+def _checked_budgets(checkpoints: Iterable[int] | None, steps: int, *, shared: bool) -> Int[np.ndarray, " checkpoint"]:
     if checkpoints is None:
-        budgets = shared_checkpoints(steps) if shared else separate_budgets(steps)
-        # The first training loss is that of the start, the same for every rate.
-        return budgets[budgets > 1] if watched == "training" else budgets
+        return shared_checkpoints(steps) if shared else separate_budgets(steps)
     fewest = 1 if shared else _FEWEST_STEPS
     checked = {check_count("Each of checkpoints", checkpoint, at_least=fewest) for checkpoint in checkpoints}
     if checked and max(checked) > steps:

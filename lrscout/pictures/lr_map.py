@@ -263,5 +263,7 @@ def _verdict(lr_map: LRMap) -> str:
     steps = f"{best.steps} step{'s' * (best.steps > 1)}"
     if best.lr is None:
         return f"After {steps} no learning rate has a finite loss"
+    if lr_map.lr is None:
+        return f"After {steps} no learning rate has brought the loss down"
     interval = f" ({best.low:.2g} to {best.high:.2g})" if best.low is not None else ""
     return f"Best learning rate for {steps}: {best.lr:.2g}{interval}"

@@ -21,6 +21,9 @@ _NEIGHBOURS = ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1]))
 _ROOMY = (1.0, 1.3, 1.6, 2.0, 2.5, 3.0, 4.0)
 """How many times the room that a name takes is looked for."""
 
+_FARTHEST = 990.0
+"""The power of two beyond which an axis would run out of numbers."""
+
 _LOST_TO_LAYOUT = 0.1
 """The share of the axes that colour bars, labels and legends may still take when the figure is laid out."""
 
@@ -33,11 +36,12 @@ def cell_edges(centres: Float[np.ndarray, " cell"]) -> Edges:
     >>> cell_edges(np.array([1.0, 4.0, 16.0])).tolist()
     [0.5, 2.0, 8.0, 32.0]
     """
-    logs = np.log2(centres)
+    logs = np.clip(np.log2(centres), 1 - _FARTHEST, _FARTHEST - 1)
     if len(logs) == 1:
         return np.exp2(logs[0] + np.array([-1.0, 1.0]))
     between = (logs[1:] + logs[:-1]) / 2
-    return np.exp2(np.concatenate([[2 * logs[0] - between[0]], between, [2 * logs[-1] - between[-1]]]))
+    edges = np.concatenate([[2 * logs[0] - between[0]], between, [2 * logs[-1] - between[-1]]])
+    return np.exp2(np.clip(edges, -_FARTHEST, _FARTHEST))
 
 
 def outlines(kinds: Kinds, x: Edges, y: Edges) -> Segments:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lrscout.core.checks import check_choice
+from lrscout.core.errors import InvalidValueError
 from lrscout.runners.fleet import FleetRunner
 from lrscout.runners.plan import Runner
 from lrscout.runners.serial import SerialRunner
@@ -18,6 +19,10 @@ def runner_named(runner: str | Runner) -> Runner:
         MissingDependencyError: it is Ray, which is not installed.
     """
     if not isinstance(runner, str):
+        if isinstance(runner, type) or not all(hasattr(runner, part) for part in ("lanes", "run")):
+            raise InvalidValueError(
+                f"runner must be one of {', '.join(RUNNERS)}, or a runner such as Ray(), but it is {runner!r}."
+            )
         return runner
     match check_choice("runner", runner, RUNNERS):
         case "serial":

@@ -12,7 +12,7 @@ from typing import Any
 
 from lrscout.core.checks import check_choice
 from lrscout.core.curve import Curve
-from lrscout.core.errors import StoreError
+from lrscout.core.errors import InvalidValueError, StoreError
 from lrscout.core.imports import require
 from lrscout.store.records import StudyRecord
 from lrscout.store.store import Store
@@ -63,7 +63,14 @@ def export(store: Store, name: str, path: str | Path, *, format: str | None = No
 
 def format_of(path: Path) -> str:
     """Return the format that a path asks for by what it ends with."""
-    return path.suffix[1:] if path.suffix in (".csv", ".parquet") else "tensorboard"
+    if path.suffix in (".csv", ".parquet"):
+        return path.suffix[1:]
+    if path.suffix:
+        raise InvalidValueError(
+            f"Cannot tell the format of {path.name}. Give a file .csv or .parquet, a folder without a suffix for "
+            "TensorBoard, or the format itself."
+        )
+    return "tensorboard"
 
 
 def rows(record: StudyRecord) -> Iterator[tuple[Any, ...]]:

@@ -95,7 +95,7 @@ def test_values_that_no_sweep_could_use(arguments: list, sentence: str) -> None:
     [
         (f"{LOOPS}:breaks", "the third layer is tired (loops.py, line"),
         (f"{LOOPS}:nan_at_once", "No learning rate to recommend"),
-        (f"{LOOPS}:interrupted", "Interrupted. Nothing was changed."),
+        (f"{LOOPS}:interrupted", "Interrupted. Nothing was changed, and nothing is kept; with --study NAME"),
     ],
 )
 def test_work_that_fails(target: str, sentence: str) -> None:
@@ -141,6 +141,6 @@ def test_a_real_control_c_keeps_what_is_finished(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode == 1
-    assert "What was finished is kept: the same command with the study 'mine' goes on from there." in said
+    assert "What was finished is kept: the same command with --study mine goes on from there." in said
     (summary,) = open_store(tmp_path / "kept.db").studies()
     assert summary.blocks == 2

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,35 @@ def test_a_study_keeps_its_inputs(tmp_path: Path) -> None:
         lrscout.sweep(noisy, LRS[:3], 50, store=place, study="one")
     with pytest.raises(InvalidValueError, match="schedule"):
         lrscout.sweep(noisy, LRS, 50, store=place, study="one", schedule="linear", checkpoints=[10])
+
+
+def test_a_finished_study_tells_how_it_was_made(tmp_path: Path) -> None:
+    place = tmp_path / "lrscout.db"
+    first = lrscout.sweep(noisy, LRS, 50, store=place, study="one", runner="fleet")
+    again = lrscout.sweep(noisy, LRS, 50, store=place, study="one", runner="serial")
+    assert (again.runner, again.notes, again.cost) == (first.runner, first.notes, first.cost)
+
+
+def with_curvature(curvature: float):
+    position = [1.0]
+
+    def step(lr: float) -> float:
+        loss = curvature * position[0] ** 2
+        position[0] -= 2 * lr * curvature * position[0]
+        return loss
+
+    restore = lambda copy: position.__setitem__(0, copy[0])  # noqa: E731
+    return lrscout.from_functions(step, position.copy, restore, lambda: curvature * position[0] ** 2, lr=0.1)
+
+
+def test_a_study_is_not_continued_with_another_model(tmp_path: Path) -> None:
+    place = tmp_path / "lrscout.db"
+    lrscout.sweep(partial(with_curvature, curvature=1.0), [0.1], 10, store=place, study="made")
+    with pytest.raises(InvalidValueError, match=r"curvature=2\.0"):
+        lrscout.sweep(partial(with_curvature, curvature=2.0), [0.1], 10, store=place, study="made")
+    lrscout.sweep(with_curvature(1.0), [0.1], 10, store=place, study="given")
+    with pytest.raises(InvalidValueError, match=r"loss at the start was 1\.0 and is now 2\.0"):
+        lrscout.sweep(with_curvature(2.0), [0.1], 10, store=place, study="given")
 
 
 def test_a_study_without_a_name_is_given_one_and_the_default_place_is_the_working_folder(

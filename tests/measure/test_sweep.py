@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 import lrscout
 from lrscout import Outcome
@@ -166,6 +167,58 @@ def test_nothing_finite_is_told() -> None:
     assert str(lr_map.steps_to(0.1)).endswith("none is finite.")
 
 
+def test_a_rate_that_does_not_bring_the_loss_down_is_not_recommended() -> None:
+    lr_map = lrscout.sweep(descent(), [2.1, 2.2], 20)
+    assert lr_map.lr is None
+    assert str(lr_map).startswith(
+        "No learning rate to recommend: none brings the evaluation loss below its start, 0.5;"
+    )
+    assert lr_map.best_lr(20).lr == 2.1  # The least bad, for who asks.
+    assert lrscout.sweep(scripted_loop([3.0]), [0.1, 1.0], 20).lr is None
+    assert lrscout.sweep(descent(), [0.5, 2.2], 20).lr == 0.5
+
+
+def test_noise_does_not_make_a_slow_run_a_diverging_one() -> None:
+    generator = np.random.default_rng(1)
+    position = [1.0]
+
+    def step(lr: float) -> float:
+        loss = position[0] + generator.normal(0, 2)
+        position[0] *= 1 - lr
+        return loss
+
+    def make(seed: int):
+        generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
+        restore = lambda copy: position.__setitem__(0, copy[0])  # noqa: E731
+        return lrscout.from_functions(step, position.copy, restore, lambda: position[0], lr=0.1)
+
+    lr_map = lrscout.sweep(make, [1e-4, 1e-3, 0.5], 100, seeds=6)
+    assert not {"diverging", "oscillating"} & {str(outcome) for outcome in lr_map.seed_outcomes[:, :2].ravel()}
+
+
+def test_a_loss_that_is_there_from_the_start() -> None:
+    lr_map = lrscout.sweep(descent(), [0.1], 2, checkpoints=[])
+    assert "from the start" in str(lr_map.steps_to(1e9))
+    assert "serves the budget." in str(lr_map)
+
+
+@pytest.mark.parametrize("seeds", [[0, 1, 2], [1], [2]])
+def test_every_runner_evaluates_on_the_same_batches(seeds: list) -> None:
+    def make(seed: int):
+        torch.manual_seed(seed)
+        x = torch.randn(64, 3)
+        data = torch.utils.data.TensorDataset(x, x.sum(1, keepdim=True) + torch.randn(64, 1))
+        loader = torch.utils.data.DataLoader(data, batch_size=4, shuffle=True)
+        model = torch.nn.Linear(3, 1)
+        return lrscout.from_torch(model, torch.optim.SGD(model.parameters(), lr=0.1), torch.nn.MSELoss(), loader)
+
+    fleet, serial = (
+        lrscout.sweep(make, [1e-3, 0.01], 10, seeds=seeds, runner=runner) for runner in ("fleet", "serial")
+    )
+    assert fleet.notes == ()
+    np.testing.assert_allclose(fleet.losses, serial.losses, rtol=1e-5)
+
+
 def test_the_table() -> None:
     lr_map = lrscout.sweep(seeded, [0.1, 0.5], 10, seeds=2)
     table = lr_map.to_pandas()
@@ -210,6 +263,14 @@ def test_a_loop_that_cannot_be_a_fleet_is_run_one_by_one_and_says_so() -> None:
         ({"checkpoints": [0]}, "at least 1"),
         ({"loss": "best"}, "must be one of"),
         ({"runner": "horse"}, "must be one of fleet, serial, ray"),
+        ({"runner": 5}, "or a runner such as Ray"),
+        ({"runner": lrscout.runners.SerialRunner}, "or a runner such as Ray"),
+        ({"lrs": 0.1}, "lrs must be learning rates"),
+        ({"lrs": "0.1"}, "lrs must be learning rates"),
+        ({"schedule": None}, "must be one of constant, linear"),
+        ({"schedule": lambda step, total: 1.0}, "a finite factor, not below zero, for each step"),
+        ({"schedule": lambda step, total: np.full(total, np.nan)}, "a finite factor, not below zero"),
+        ({"schedule": lambda step, total: np.full(total, -1.0)}, "a finite factor, not below zero"),
     ],
 )
 def test_values_that_no_sweep_could_use(arguments: dict, sentence: str) -> None:

@@ -17,6 +17,7 @@ from lrscout import Outcome
 from lrscout.core.errors import InvalidValueError
 from lrscout.measure.lr_map import LRMap
 from lrscout.pictures.lr_map import NAMES, plot_lr_map
+from lrscout.pictures.regions import cell_edges
 from lrscout.pictures.style import LIMIT, WORSE
 from tests.pictures.looking import LR_MAPS, axes_for, legend, line, render, told_map
 
@@ -256,3 +257,10 @@ def test_a_map_draws_itself() -> None:
 def test_every_outcome_has_a_name_with_a_first_letter_of_its_own() -> None:
     assert set(NAMES) == set(Outcome)
     assert len({name[0] for name in NAMES.values()}) == len(Outcome)
+
+
+@pytest.mark.parametrize("lrs", [[1e30, 1e308], [1e-300, 1e-30], [1e-308, 1e308], [5e-324]])
+def test_rates_at_the_ends_of_the_numbers(lrs: list) -> None:
+    edges = cell_edges(np.array(lrs))
+    assert np.isfinite(edges).all()
+    assert (edges[:-1] < edges[1:]).all()
