@@ -33,25 +33,26 @@ class StoppingRule:
 class BeyondReturn(StoppingRule):
     """Stops a run that has diverged beyond return.
 
-    The run is over when three losses in a row lie a million times as far above the first one as any of the first ten
-    lay from it. A run that jumps away and settles again, as wide networks do at large rates (Lewkowycz et al. 2020,
-    arXiv 2003.02218), never gets there.
+    The run is over when three losses in a row lie a million times as far above the first one as any of the opening lay
+    from it: of the first ten losses that differed from the first. A run that jumps away and settles again, as wide
+    networks do at large rates (Lewkowycz et al. 2020, arXiv 2003.02218), hardly gets there.
     """
 
     def __init__(self, steps: int) -> None:
         super().__init__(steps)
-        self._taken = self._above = 0
-        self._start = self._reach = 0.0
+        self._moved = self._above = 0
+        self._start: float | None = None
+        self._rounding = self._reach = 0.0
 
     def update(self, loss: float) -> Stop | None:
         """Take the next loss and return why the run must stop, or None."""
         if not math.isfinite(loss):
             return Stop.NON_FINITE
-        if self._taken == 0:
-            self._start = loss
-            self._reach = abs(loss) * _ROUNDING  # Losses that do not move still have their rounding.
-        self._taken += 1
-        if self._taken <= _OPENING:
+        if self._start is None:
+            self._start, self._rounding = loss, abs(loss) * _ROUNDING
+        if self._moved < _OPENING:
+            # A loss may stand still at first, as in a warmup; what moves it then is not an explosion.
+            self._moved += abs(loss - self._start) > self._rounding
             self._reach = max(self._reach, abs(loss - self._start))
             return None
         self._above = self._above + 1 if loss - self._start > _BEYOND_RETURN * self._reach else 0

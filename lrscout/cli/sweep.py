@@ -6,6 +6,7 @@ import sys
 from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import numpy as np
@@ -124,7 +125,7 @@ def _chosen(runner: RunnerName, ray_address: str | None, lanes_per_task: int | N
 def _interrupted(study: str | None) -> str:
     if study is None:
         return "Interrupted. Nothing was changed, and nothing is kept; with --study NAME what is finished would be."
-    return f"Interrupted. What was finished is kept: the same command with --study {study} goes on from there."
+    return f"Interrupted. What was finished is kept: the same command with --study {quote(study)} goes on from there."
 
 
 def _print(lr_map: LRMap) -> None:

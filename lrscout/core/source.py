@@ -120,8 +120,14 @@ def _unwrapped(function: Callable[..., object]) -> tuple[Callable[..., object], 
     if not isinstance(function, partial):
         return function, ""
     inner: Any = function.func
-    given = [*map(repr, function.args), *(f"{name}={value!r}" for name, value in function.keywords.items())]
+    keywords = (f"{name}={_told(value)}" for name, value in function.keywords.items())
+    given = [*map(_told, function.args), *keywords]
     return inner, f"({', '.join(given)})"
+
+
+def _told(value: object) -> str:
+    """Return a value in words that are the same in every process: an object's own would hold its address."""
+    return type(value).__name__ if type(value).__repr__ is object.__repr__ else repr(value)
 
 
 def _name_of(function: Callable[..., object]) -> str:

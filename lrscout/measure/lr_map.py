@@ -146,21 +146,27 @@ class LRMap(Result):
 
         A run is judged by its own training losses, whose noise may hide which way it goes. The other runs then tell:
         a run below the best rate that has hardly begun to fall as far as they did is too slow, whatever its noise looks
-        like, and one that has fallen does not diverge; a run that stands well above the start is not on its way down.
+        like, and one that has fallen does not diverge; a run that stands well above the start diverges.
         """
         outcomes = self._read(outcome_at, dtype=object)
         fall = self.start - float(self.losses.min())
         if not math.isfinite(fall) or fall <= 0:
             return outcomes
         share = (self.start - self.losses) / fall
-        below = np.array([[best.lr is not None and lr < best.lr for best in self.frontier()] for lr in self.lrs])
+        frontier = self.frontier()
+        below = np.array([[best.lr is not None and lr < best.lr for best in frontier] for lr in self.lrs])
         still = outcomes == Outcome.PLATEAUED
         astray = (outcomes == Outcome.DIVERGING) | (outcomes == Outcome.OSCILLATING)
         outcomes[(still | astray) & below & (np.abs(share) < _HARDLY)] = Outcome.TOO_SLOW
         outcomes[astray & below & (share >= _HARDLY)] = Outcome.PLATEAUED
-        moving = still | (outcomes == Outcome.CONVERGING) | (outcomes == Outcome.TOO_SLOW)
-        outcomes[moving & (share < -_HARDLY)] = Outcome.DIVERGING
+        # That an evaluation loss rises while the training loss falls is not divergence.
+        outcomes[still & (share < -_HARDLY) & (self.training >= self._training_start)] = Outcome.DIVERGING
         return outcomes
+
+    @cached_property
+    def _training_start(self) -> Float[np.ndarray, "seed 1 1"]:
+        """The first training loss of each seed, the same for all of its rates."""
+        return np.array([runs[0][0].losses[0] for runs in self.curves])[:, np.newaxis, np.newaxis]
 
     @cached_property
     def outcomes(self) -> Any:

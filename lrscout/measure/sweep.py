@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -124,7 +125,6 @@ class _Design:
     factors: Schedule
     watched: str
     early_stopping: bool
-    start: float | None
 
     @classmethod
     def of(
@@ -147,10 +147,10 @@ class _Design:
         else:
             name, factors = f"{getattr(schedule, '__qualname__', type(schedule).__name__)}()", schedule
         budgets = _checked_budgets(checkpoints, steps, shared=name == "constant")
-        watched, start = _watched(source, loss, chosen[0])
+        watched = _watched(source, loss, chosen[0])
         if checkpoints is None and watched == "training":
             budgets = budgets[budgets > 1]  # The first training loss is that of the start, the same for every rate.
-        return cls(checked, budgets, chosen, name, factors, watched, early_stopping, start)
+        return cls(checked, budgets, chosen, name, factors, watched, early_stopping)
 
     @property
     def shared(self) -> bool:
@@ -174,7 +174,7 @@ class _Design:
         """The lengths of the runs of one rate and seed."""
         return self.checkpoints[-1:].tolist() if self.shared else self.checkpoints.tolist()
 
-    def inputs(self, plan: Sequence[Run], lanes: int) -> dict[str, Any]:
+    def inputs(self, source: Source, plan: Sequence[Run], lanes: int) -> dict[str, Any]:
         """Return what a study must agree on to be continued."""
         inputs = {
             "steps": int(self.checkpoints[-1]),
@@ -185,8 +185,7 @@ class _Design:
             "loss": self.watched,
             "early_stopping": self.early_stopping,
             "lanes": lanes,
-            # Another model starts from another loss; the last digits may depend on the machine.
-            "loss at the start": None if self.start is None else float(f"{self.start:.4g}"),
+            "losses of the first steps": _first_losses(source, plan[0].seed, float(self.lrs[-1])),
         }
         if self.schedule not in NAMED:
             inputs["rates of the schedule"] = hashlib.sha256(b"".join(run.lrs.tobytes() for run in plan)).hexdigest()[
@@ -195,19 +194,31 @@ class _Design:
         return inputs
 
 
-def _watched(source: Source, loss: str | None, seed: int) -> tuple[str, float | None]:
-    """Return which loss the map shows, what was asked for or the evaluation loss if there is one, and its start."""
+def _first_losses(source: Source, seed: int, lr: float) -> str:
+    """Return losses by which another model, optimizer or data are told from those that a study was begun with.
+
+    They are those of three steps at the largest rate, to the digits that do not depend on the machine.
+    """
+    with source.visit(seed) as (loop, _):
+        loop.reseed(seed)
+        losses = [loop.step(lr) for _ in range(3)]
+    return ", ".join(f"{loss:.3g}" for loss in losses)
+
+
+def _watched(source: Source, loss: str | None, seed: int) -> str:
+    """Return which loss the map shows: what was asked for, or the evaluation loss if there is one."""
     if loss is not None:
         check_choice("loss", loss, ("training", "evaluation"))
     if loss == "training":
-        return loss, None
+        return loss
     with source.visit(seed) as (loop, _):
         try:
-            return "evaluation", loop.evaluate()
+            loop.evaluate()
         except UnsupportedLoopError:
             if loss == "evaluation":
                 raise
-    return "training", None
+            return "training"
+    return "evaluation"
 
 
 def _run(
@@ -288,14 +299,14 @@ def _opened(
     known = next((opened.load(name) for summary in opened.studies() if summary.name == name), None)
     most = runner.lanes(source, plan) if known is None else int(known.inputs.get("lanes", 1))
     lanes = min(most, len(design.lrs))
-    inputs = design.inputs(plan, lanes)
+    inputs = design.inputs(source, plan, lanes)
     with opened.begin(name, kind="sweep", inputs=inputs, target=source.reference) as kept:
         yield kept, lanes
 
 
 def new_study_name() -> str:
     """Return a name for a study that was given none."""
-    return f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    return f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:4]}"
 
 
 def _as_told(lr_map: LRMap, result: Mapping[str, Any]) -> LRMap:
@@ -311,7 +322,7 @@ def _checked_factors(factors: Any, schedule: str, length: int) -> Float[np.ndarr
     if checked.shape != (length,) or not np.isfinite(checked).all() or (checked < 0).any():
         raise InvalidValueError(
             f"schedule must return a finite factor, not below zero, for each step of an array of steps, but {schedule} "
-            f"returned {np.array2string(np.asarray(factors), threshold=6)} for {length} steps."
+            f"returned {str(factors)[:80]} for {length} steps."
         )
     return checked
 

@@ -47,6 +47,7 @@ class FleetRunner:
         self.notes: tuple[str, ...] = ()
 
     def lanes(self, source: Source, plan: Sequence[Run]) -> int:
+        self.notes = ()
         with source.visit(plan[0].seed) as (loop, _):
             return self._fitting(loop)
 
@@ -113,6 +114,7 @@ def run_as_fleet(loop: Loop, home: Snapshot, block: Block, bar: Bar) -> tuple[Cu
             bar.advance((last - first) * lanes)
             for lane, log in enumerate(logs):
                 log.take(losses[first:last, lane])
+            bar.tell(_news(block, losses[:last]))
         taken = pause
         if all(log.stop is not None for log in logs):
             bar.advance((block.steps - taken) * lanes)
@@ -120,6 +122,13 @@ def run_as_fleet(loop: Loop, home: Snapshot, block: Block, bar: Bar) -> tuple[Cu
         if index < len(evaluations):
             evaluations[index] = fleet.evaluate()[:lanes]
     return tuple(log.curve(losses[:, lane], evaluations[:, lane]) for lane, log in enumerate(logs))
+
+
+def _news(block: Block, losses: Float[np.ndarray, "step lane"]) -> str:
+    """Return how far the lanes are, and which one leads."""
+    latest = np.where(np.isfinite(losses[-1]), losses[-1], np.inf)
+    lead = f", lr {block.runs[int(np.argmin(latest))].lrs.max():.2g} leads" if np.isfinite(latest).any() else ""
+    return f"{len(block.runs)} runs at step {len(losses)} of {block.steps}{lead}"
 
 
 class _Log:

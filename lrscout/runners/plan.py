@@ -94,7 +94,7 @@ class Runner(Protocol):
 def blocks_of(plan: Sequence[Run], lanes: int) -> list[Block]:
     """Part a plan into blocks of at most `lanes` neighbouring runs of one seed and one length."""
     blocks: list[Block] = []
-    for _, group in groupby(plan, key=lambda run: (run.seed, len(run.lrs))):
+    for _, group in groupby(plan, key=lambda run: (run.seed, len(run.lrs), run.evaluate_at.tobytes())):
         runs = list(group)
         for first in range(0, len(runs), lanes):
             blocks.append(Block(len(blocks), tuple(runs[first : first + lanes])))

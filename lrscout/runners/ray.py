@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 from lrscout.core.checks import check_count
 from lrscout.core.curve import Curve
@@ -33,8 +34,8 @@ class Ray:
         address: the cluster: ``"auto"`` for the one that this machine is part of, ``"host:port"``, or
             ``"ray://host:port"``. By default the one in ``RAY_ADDRESS``, or one that runs on this machine, or else a
             new one on this machine.
-        lanes_per_task: runs in a task, stepped as one fleet where the loop can be; by default so many that every
-            place in the cluster gets a task.
+        lanes_per_task: runs in a task, stepped as one fleet where the loop can be; by default so many
+            that the cluster is full, but at least eight.
         resources: what a task needs, as Ray counts it: ``{"CPU": 4, "GPU": 1}``; by default one processor.
         retries: how often a block is tried again after its worker or node has died.
         runtime_env: Ray's description of what the workers need, such as ``{"working_dir": "."}``.
@@ -68,6 +69,8 @@ class Ray:
         self.notes: tuple[str, ...] = ()
 
     def lanes(self, source: Source, plan: Sequence[Run]) -> int:
+        self.notes = ()
+        _factory_of(source)
         if self._lanes_per_task is not None:
             return self._lanes_per_task
         self._connect()  # And stay so: a cluster of one's own takes seconds to start.
@@ -82,7 +85,7 @@ class Ray:
         try:
             self._check_needs()
             with _carried(factory):
-                task, given = self._task(), ray.put((factory.make_on_worker, factory.name))
+                task, given = self._task(), ray.put((uuid4().hex, factory.make_on_worker, factory.name))
             yield from self._results(lambda block: task.remote(given, block), blocks, bar)
         finally:
             self._disconnect()
@@ -166,20 +169,25 @@ class Ray:
             self._connected = False
 
 
-def _work(given: tuple[Callable[..., object] | str, str], block: Block) -> tuple[tuple[Curve, ...], tuple[str, ...]]:
+def _work(
+    given: tuple[str, Callable[..., object] | str, str], block: Block
+) -> tuple[tuple[Curve, ...], tuple[str, ...]]:
     """Take the runs of a block; this happens on a worker."""
-    make, name = given
-    try:
-        factory = _FACTORIES.get(name) or Factory(make, name)
-    except (ImportError, TargetError) as error:
-        raise TargetError(f"A worker cannot import {name}: {error}") from None
-    _FACTORIES[name] = factory  # The next block on this worker finds the loop made, and its program compiled.
+    sweep, make, name = given
+    if sweep not in _FACTORIES:
+        _FACTORIES.clear()  # A worker may outlive a sweep, and the next one may make other loops by the same name.
+        try:
+            _FACTORIES[sweep] = Factory(make, name)
+        except (ImportError, TargetError) as error:
+            raise TargetError(f"A worker cannot import {name}: {error}") from None
+    factory = _FACTORIES[sweep]
     runner = FleetRunner()
     ((_, curves),) = runner.run(factory, [block], Bar(None, 0, ""))
     return curves, runner.notes
 
 
 _FACTORIES: dict[str, Factory] = {}
+"""What makes the loops of the sweep under way, kept so that a block finds the loop made and its program compiled."""
 
 
 def _factory_of(source: Source) -> Factory:

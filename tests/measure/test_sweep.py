@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import torch
 
@@ -194,6 +197,39 @@ def test_noise_does_not_make_a_slow_run_a_diverging_one() -> None:
 
     lr_map = lrscout.sweep(make, [1e-4, 1e-3, 0.5], 100, seeds=6)
     assert not {"diverging", "oscillating"} & {str(outcome) for outcome in lr_map.seed_outcomes[:, :2].ravel()}
+
+
+def test_a_run_that_stands_still_at_first_is_not_stopped() -> None:
+    for losses in ([0.0] * 10 + [1.0] * 30, [2.3] * 10 + [2.6, 2.7, 2.6] + [0.1] * 30):
+        lr_map = lrscout.sweep(scripted_loop(losses), [0.1], 40)
+        assert lr_map.curves[0][0][0].steps == 40
+
+
+def test_overfitting_is_not_divergence() -> None:
+    taken = [0]
+
+    def step(lr: float) -> float:
+        taken[0] += 1
+        return math.exp(-lr * taken[0])
+
+    loop = lrscout.from_functions(
+        step, taken.copy, lambda copy: taken.__setitem__(0, copy[0]), lambda: 1.0 + (taken[0] - 5) ** 2 / 25, lr=0.1
+    )
+    lr_map = lrscout.sweep(loop, [0.1, 0.2], 100)
+    assert not {Outcome.DIVERGING, Outcome.NON_FINITE} & set(lr_map.outcomes.ravel())
+
+
+def test_a_jax_loop_that_cannot_be_vectorized_goes_one_by_one() -> None:
+    def loss(w, batch):
+        scale = jax.pure_callback(
+            lambda x: np.float32(2), jax.ShapeDtypeStruct((), jnp.float32), jax.lax.stop_gradient(w)
+        )
+        return scale * w**2
+
+    loop = lrscout.from_jax(jnp.float32(1.0), optax.sgd, loss, [None], lr=0.1)
+    lr_map = lrscout.sweep(loop, [0.01, 0.1], 10)
+    assert "one after another, not as a fleet: its step cannot be vectorized" in str(lr_map)
+    np.testing.assert_allclose(lr_map.loss[:, -1], [2 * 0.96**20, 2 * 0.6**20], rtol=1e-5)
 
 
 def test_a_loss_that_is_there_from_the_start() -> None:

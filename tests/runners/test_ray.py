@@ -149,8 +149,23 @@ def test_an_address_where_nobody_answers(address: str) -> None:
 
 
 def test_a_loop_cannot_travel(cluster) -> None:
-    with pytest.raises(InvalidValueError, match="Give the function that makes it"):
-        lrscout.sweep(quadratic_loop(), [0.1], 10, runner=Ray(cluster.address, lanes_per_task=1))
+    for lanes_per_task in (None, 1):
+        with pytest.raises(InvalidValueError, match="Give the function that makes it"):
+            lrscout.sweep(quadratic_loop(), [0.1], 10, runner=Ray(cluster.address, lanes_per_task=lanes_per_task))
+        assert not ray.is_initialized()
+
+
+def test_workers_that_outlive_a_sweep_make_the_loops_of_the_next(cluster) -> None:
+    ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
+    try:
+        for curvature in (1.0, 3.0):
+            make = lambda curvature=curvature: quadratic_loop((curvature,))  # noqa: E731
+            lr_map = lrscout.sweep(make, [0.1], 10, loss="training", runner="ray")
+            expected = lrscout.sweep(make, [0.1], 10, loss="training")
+            np.testing.assert_array_equal(lr_map.loss, expected.loss)
+        assert ray.is_initialized()
+    finally:
+        ray.shutdown()
 
 
 def test_values_that_no_cluster_could_use() -> None:

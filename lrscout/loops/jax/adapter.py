@@ -150,7 +150,9 @@ class JaxLoop:
         )
 
     def lane_bytes(self) -> int:
-        return self._program.lane_bytes((self.params, self.opt_state, self.state), self._key, self._data.peek())
+        lane, batch = (self.params, self.opt_state, self.state), self._data.peek()
+        self._program.check(lane, self._key, batch)
+        return self._program.lane_bytes(lane, self._key, batch)
 
     @cached_property
     def _program(self) -> LaneProgram:

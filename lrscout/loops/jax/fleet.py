@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from lrscout.core.errors import FleetUnavailableError
+from lrscout.core.errors import FleetUnavailableError, LrscoutError
 from lrscout.core.imports import require
 
 if TYPE_CHECKING:
@@ -38,6 +38,22 @@ class LaneProgram:
         self.step = step
         self.advance = jax.jit(_advance_with(step))
         self.evaluate = None if evaluate is None else jax.jit(jax.vmap(evaluate, in_axes=(0, None)))
+
+    def check(self, lane: Any, shared: Any, batch: Any) -> None:
+        """Trace the program for two lanes, which compiles and computes nothing.
+
+        Raises:
+            FleetUnavailableError: it cannot be vectorized, or does not end in the state that it begins with.
+        """
+        lanes = _mapped(partial(_repeated, 2), lane)
+        batches = _mapped(lambda leaf: jax.numpy.asarray(leaf)[np.newaxis], batch)  # pyright: ignore
+        try:
+            jax.eval_shape(self.advance, lanes, shared, batches, np.zeros((1, 2)), 0, 1)
+        except LrscoutError:
+            raise
+        except Exception as error:
+            sentence = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise FleetUnavailableError(f"its step cannot be vectorized: {sentence.rstrip('.')}.") from error
 
     def lane_bytes(self, lane: Any, shared: Any, batch: Any) -> int:
         """Return an estimate of the memory that a lane takes while it steps.
