@@ -11,7 +11,7 @@ from lrscout.core.curve import Stop
 
 _PATIENCE = 3
 _NOISE_MARGIN = 6
-_OPENING = 10
+_OPENING = 9
 _BEYOND_RETURN = 1e6
 _ROUNDING = float(np.finfo(np.float32).eps)
 
@@ -34,7 +34,7 @@ class BeyondReturn(StoppingRule):
     """Stops a run that has diverged beyond return.
 
     The run is over when three losses in a row lie a million times as far above the first one as any of the opening lay
-    from it: of the first ten losses that differed from the first. A run that jumps away and settles again, as wide
+    from it: of the first nine losses that differed from the first. A run that jumps away and settles again, as wide
     networks do at large rates (Lewkowycz et al. 2020, arXiv 2003.02218), hardly gets there.
     """
 
