@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from lrscout.core.errors import InvalidValueError, LrscoutError, TargetError
+from lrscout.core.result import Result
 
 FAILED, MISUSED = 1, 2
 
@@ -55,6 +56,27 @@ def make_folder(folder: Path) -> None:
     trial = folder / ".lrscout-trial"
     trial.touch()
     trial.unlink()
+
+
+def save_result(result: Result, folder: Path, name: str, *, silent: bool) -> None:
+    """Save a result's picture and figures, and say where they are.
+
+    Args:
+        result: the result.
+        folder: where the files go.
+        name: their name, without the suffix.
+        silent: whether to say nothing.
+
+    Raises:
+        OSError: a file could not be written.
+    """
+    from lrscout.pictures import save  # Matplotlib loads only when a picture is asked for.
+
+    picture, figures = folder / f"{name}.png", folder / f"{name}.json"
+    save(result, picture)
+    figures.write_text(result.to_json() + "\n", encoding="utf-8")
+    if not silent:
+        typer.echo(f"The picture is {picture}, the figures are {figures}.")
 
 
 def _with_notes(error: BaseException, sentence: str) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lrscout.analyse.suggest import RULES
-from lrscout.cli.output import fail, make_folder, one_sentence
+from lrscout.cli.output import fail, make_folder, one_sentence, save_result
 from lrscout.core.target import load_loop
 from lrscout.measure.range_test import RangeTest
 from lrscout.measure.range_test import range_test as run_range_test
@@ -63,7 +63,7 @@ def range_test(
         elif test.lr is not None:
             _print(test)
         if out is not None:
-            _save(test, out, silent=json)
+            save_result(test, out, "range_test", silent=json)
         if test.lr is None:
             fail(str(test))
 
@@ -76,13 +76,3 @@ def _print(test: RangeTest) -> None:
         table.add_row(name, *("-" if rate is None else f"{rate:.2g}" for rate in rates), suggestion.reason)
     console.print(table)
     console.print(f"\n{test}", soft_wrap=True)
-
-
-def _save(test: RangeTest, folder: Path, *, silent: bool) -> None:
-    from lrscout.pictures import save
-
-    picture, figures = folder / "range_test.png", folder / "range_test.json"
-    save(test, picture)
-    figures.write_text(test.to_json() + "\n", encoding="utf-8")
-    if not silent:
-        typer.echo(f"The picture is {picture}, the figures are {figures}.")

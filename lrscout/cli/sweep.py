@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lrscout.cli.output import fail, make_folder, one_sentence
+from lrscout.cli.output import fail, make_folder, one_sentence, save_result
 from lrscout.core.checks import check_lr
 from lrscout.core.errors import InvalidValueError
 from lrscout.core.schedules import NAMED
@@ -80,7 +80,7 @@ def sweep(
         elif lr_map.lr is not None:
             _print(lr_map)
         if out is not None:
-            _save(lr_map, out, silent=json)
+            save_result(lr_map, out, "map", silent=json)
         if lr_map.lr is None:
             fail(str(lr_map))
 
@@ -136,13 +136,3 @@ def _print(lr_map: LRMap) -> None:
         table.add_row(str(best.steps), *numbers, "-" if best.loss is None else f"{best.loss:.4g}")
     console.print(table)
     console.print(f"\n{lr_map}", soft_wrap=True)
-
-
-def _save(lr_map: LRMap, folder: Path, *, silent: bool) -> None:
-    from lrscout.pictures import save
-
-    picture, figures = folder / "map.png", folder / "map.json"
-    save(lr_map, picture)
-    figures.write_text(lr_map.to_json() + "\n", encoding="utf-8")
-    if not silent:
-        typer.echo(f"The picture is {picture}, the figures are {figures}.")

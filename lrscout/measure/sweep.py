@@ -188,9 +188,8 @@ class _Design:
             "losses of the first steps": _first_losses(source, plan[0].seed, float(self.lrs[-1])),
         }
         if self.schedule not in NAMED:
-            inputs["rates of the schedule"] = hashlib.sha256(b"".join(run.lrs.tobytes() for run in plan)).hexdigest()[
-                :16
-            ]
+            rates = b"".join(run.lrs.tobytes() for run in plan)
+            inputs["rates of the schedule"] = hashlib.sha256(rates).hexdigest()[:16]
         return inputs
 
 
