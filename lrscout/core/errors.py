@@ -6,6 +6,7 @@
     ├── LossError (TypeError)                  a loss that is not one real number
     ├── UnsupportedLoopError (TypeError)       a loop that could not be stepped, or not be brought home
     ├── FleetUnavailableError (TypeError)      a loop that cannot be vectorized
+    ├── LandscapeUnavailableError (TypeError)  a loop whose loss cannot be differentiated
     ├── MissingDependencyError (ImportError)   a framework that is not installed
     ├── TargetError (LookupError)              a TARGET that leads to no loop
     ├── RunnerError (RuntimeError)             machines that did not do their work
@@ -37,6 +38,10 @@ class UnsupportedLoopError(LrscoutError, TypeError):
 
 class FleetUnavailableError(LrscoutError, TypeError):
     """A loop cannot be stepped at many learning rates at once."""
+
+
+class LandscapeUnavailableError(LrscoutError, TypeError):
+    """The loss of a loop cannot be differentiated, or its optimizer cannot be asked what it would do."""
 
 
 class MissingDependencyError(LrscoutError, ImportError):

@@ -68,6 +68,31 @@ class Data:
         finally:
             self.return_to(here)
 
+    def ahead(self, most: int) -> list[Any]:
+        """Return the next training batches and leave everything as if they had not been drawn.
+
+        Args:
+            most: how many at most; where a whole pass over the data is among them, its batches alone are returned, so
+                that each example counts once.
+        """
+        here = self.place()
+        batches: list[Any] = []
+        beginnings: list[int] = []
+        try:
+            # One more than asked for tells whether a pass ended just there.
+            for index in range(most + 1):
+                batches.append(self._stream.draw())
+                if self._stream.begins_pass:
+                    beginnings.append(index)
+                if len(beginnings) == 2:
+                    return batches[beginnings[0] : beginnings[1]]
+        except EmptyDataError:
+            if not batches:  # An iterator may run out; what it had is all there is.
+                raise
+        finally:
+            self.return_to(here)
+        return batches[:most]
+
     def peek_evaluation(self) -> Any:
         """Return the first evaluation batch and leave the generators as if it had not been drawn."""
         before = self._generators.save()

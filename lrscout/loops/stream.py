@@ -32,6 +32,7 @@ class Stream:
         self._restartable = restartable and not isinstance(source, Iterator)
         self._may_draw = type(source) not in (list, tuple)  # Batches that are there already need no generators.
         self._empty = True
+        self._began = False
         self._place = _Place(_Line())
 
     def draw(self) -> Any:
@@ -47,7 +48,13 @@ class Stream:
         elif here.generators is not None:
             self._generators.load(here.generators)
         self._place = following
+        self._began = here.begins_pass
         return here.batch
+
+    @property
+    def begins_pass(self) -> bool:
+        """Whether the last batch drawn was the first one of a pass; False before the first draw."""
+        return self._began
 
     def mark(self) -> Mark:
         """Return a mark of this place, to be given to `return_to` as often as wanted."""
@@ -66,17 +73,19 @@ class Stream:
 
     def _draw_anew(self, here: _Place) -> _Place:
         before = self._generators.save() if here.line.marks and self._may_draw else None
-        here.batch = self._next_batch(here.line)
+        here.batch = self._next_batch(here)
         here.next = following = _Place(here.line)
         if before is not None:
             after = self._generators.save()
             here.generators = None if _same(before, after) else after
         return following
 
-    def _next_batch(self, line: _Line) -> Any:
+    def _next_batch(self, here: _Place) -> Any:
+        line = here.line
         for _ in range(2):
             if line.iterator is None:
                 line.iterator = iter(self._source)
+                here.begins_pass = True
             try:
                 batch = next(line.iterator)
             except StopIteration:
@@ -108,11 +117,12 @@ class _Line:
 
 
 class _Place:
-    __slots__ = ("batch", "generators", "line", "next")
+    __slots__ = ("batch", "begins_pass", "generators", "line", "next")
 
     def __init__(self, line: _Line) -> None:
         self.line = line
         self.batch: Any = None
+        self.begins_pass = False
         self.generators: Any = None
         self.next: _Place | None = None
 
