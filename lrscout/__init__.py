@@ -28,15 +28,18 @@ if TYPE_CHECKING:
     from lrscout.loops.tensorflow.adapter import from_tensorflow as from_tensorflow
     from lrscout.loops.torch.adapter import from_torch as from_torch
     from lrscout.loops.transformers.adapter import from_trainer as from_trainer
+    from lrscout.measure.curvature import curvature as curvature
     from lrscout.measure.lr_map import LRMap as LRMap
     from lrscout.measure.range_test import RangeTest as RangeTest
     from lrscout.measure.range_test import range_test as range_test
+    from lrscout.measure.sharpness import Curvature as Curvature
     from lrscout.measure.sweep import sweep as sweep
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Cost": "core.result",
+    "Curvature": "measure.sharpness",
     "Curve": "core.curve",
     "Loop": "core.loop",
     "LRMap": "measure.lr_map",
@@ -45,6 +48,7 @@ _HOMES = {
     "RangeTest": "measure.range_test",
     "Stop": "core.curve",
     "Suggestion": "analyse.suggest",
+    "curvature": "measure.curvature",
     "from_functions": "loops.functions",
     "from_jax": "loops.jax.adapter",
     "from_keras": "loops.keras.adapter",

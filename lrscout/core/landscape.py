@@ -89,6 +89,8 @@ class Landscape(Protocol):
         gradients: Float[np.ndarray, "step parameter"],
         lr: float,
         position: Float[np.ndarray, " parameter"] | None = None,
+        *,
+        warm_up: int = 0,
     ) -> Float[np.ndarray, "step parameter"]:
         """Return the changes that the optimizer, as it stands, would make if these were the gradients of its next steps.
 
@@ -97,6 +99,8 @@ class Landscape(Protocol):
             lr: the learning rate of each step.
             position: the parameters before each of the steps, by default all zero, where a change is told to the last
                 digit. They matter to weight decay.
+            warm_up: steps to be taken beforehand, whose changes are not returned: the first gradient, its opposite, and
+                so on in turn, which lets an optimizer forget how it began.
 
         Raises:
             LandscapeUnavailableError: the optimizer cannot be asked; the message says why.

@@ -21,15 +21,18 @@ class Cost:
         steps: optimizer updates taken.
         evaluations: passes over the evaluation data.
         seconds: wall time.
+        products: products with the Hessian.
     """
 
     steps: int
     evaluations: int
     seconds: float
+    products: int = 0
 
     def __str__(self) -> str:
         evaluations = f", {self.evaluations} evaluations" if self.evaluations else ""
-        return f"{self.steps} steps{evaluations}, {self.seconds:.2g} s"
+        products = f", {self.products} Hessian products" if self.products else ""
+        return f"{self.steps} steps{evaluations}{products}, {self.seconds:.2g} s"
 
 
 class Result(ABC):

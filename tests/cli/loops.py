@@ -90,3 +90,23 @@ def jax_vector():
     import optax
 
     return lrscout.from_jax(np.ones(3, np.float32), optax.sgd, lambda w, batch: w**2, [np.ones(1)], lr=0.1)
+
+
+def differentiable():
+    """A quadratic with curvatures 4 and 0.5, whose gradient is given."""
+    curvatures, position = np.array([4.0, 0.5]), np.ones(2)
+
+    def step(lr):
+        loss = float(curvatures @ position**2) / 2
+        position[:] -= lr * curvatures * position
+        return loss
+
+    return lrscout.from_functions(
+        step,
+        position.copy,
+        lambda copy: position.__setitem__(slice(None), copy),
+        lr=0.1,
+        parameters=lambda: position,
+        loss_at=lambda at: float(curvatures @ at**2) / 2,
+        gradient_at=lambda at: curvatures * at,
+    )

@@ -1,0 +1,215 @@
+"""What an optimizer makes of gradients, learned by asking it, and the curvature that it can bear.
+
+Near where it stands, an optimizer with momentum answers a gradient with a change now and smaller ones later:
+`r0`, then `r1`, `r1 b`, `r1 b**2` and so on, each times the lr. On a loss of curvature `c` along one direction, the run
+is then stable below
+
+    lr c = 2 (1 + b) / (r0 (1 + b) - r1)
+
+where the root of its characteristic polynomial leaves the unit circle at -1. That is 2 for gradient descent,
+2 (1 + b) for heavy-ball momentum, 2 (1 + b) / (1 + 2 b) for Nesterov's, and 2 (1 + b) / (1 - b) for an averaged
+gradient, as in Adam (Cohen et al. 2022, arXiv 2207.14484). Where `r0` differs from parameter to parameter it is a
+preconditioner, and the curvature that counts is that of the preconditioned Hessian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from lrscout.core.errors import LandscapeUnavailableError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+_SETTLING = 200
+"""Steps after which corrections for a short past are over: 0.95 to this power is 3e-5."""
+
+_SAME = 1e-3
+_YOUNG = 0.02
+_PROPORTIONAL = 0.25
+_TYPICAL = 1e-3
+_FADED = 1e-6
+_ROUNDING = 1e-6
+
+
+class Updates(Protocol):
+    """Asks an optimizer what changes it would make; see `lrscout.core.landscape.Landscape.updates`."""
+
+    def __call__(
+        self,
+        gradients: Float[np.ndarray, "step parameter"],
+        lr: float,
+        position: Float[np.ndarray, " parameter"] | None = None,
+        *,
+        warm_up: int = 0,
+    ) -> Float[np.ndarray, "step parameter"]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Dynamics:
+    """How an optimizer answers a gradient, for each unit of the lr.
+
+    Args:
+        first: the change that a gradient makes at once, over the gradient, for each parameter.
+        second: the change that it makes one step later, as a share of the first.
+        momentum: the share of each later change that remains in the next.
+        decay: the share of a parameter that is taken away from it at each step (weight decay), for each parameter.
+        is_young: whether the optimizer has taken so few steps that its preconditioner is still forming; then `first` is
+            what it would be if the gradient stayed as it is.
+    """
+
+    first: Float[np.ndarray, " parameter"]
+    second: float
+    momentum: float
+    decay: Float[np.ndarray, " parameter"]
+    is_young: bool = False
+
+    @property
+    def limit(self) -> float:
+        """The product of lr and preconditioned curvature below which it is stable."""
+        return 2 * (1 + self.momentum) / (1 + self.momentum - self.second)
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether each parameter has a scale of its own."""
+        return not _alike(self.first)
+
+    @property
+    def name(self) -> str:
+        """What the optimizer does, in words."""
+        scaled = "adaptive descent" if self.is_adaptive else "gradient descent"
+        if self.momentum == 0:
+            return scaled
+        # Of the kinds of momentum, Nesterov's alone makes more of the present gradient than of the last one.
+        kind = "Nesterov momentum" if self.second < self.momentum * (1 - _YOUNG) else "momentum"
+        return f"{scaled} with {kind} {self.momentum:.3g}"
+
+    def preconditioned(
+        self, product: Callable[[Float[np.ndarray, " parameter"]], Float[np.ndarray, " parameter"]]
+    ) -> Callable[[Float[np.ndarray, " parameter"]], Float[np.ndarray, " parameter"]]:
+        """Return the product with the symmetric matrix whose curvature the optimizer sees.
+
+        Args:
+            product: the product with the Hessian.
+        """
+        root = np.sqrt(self.first)
+
+        def preconditioned(direction: Float[np.ndarray, " parameter"]) -> Float[np.ndarray, " parameter"]:
+            return root * product(root * direction) + self.decay * direction
+
+        return preconditioned
+
+
+def plain_descent(parameters: int) -> Dynamics:
+    """Return the dynamics of plain gradient descent.
+
+    Args:
+        parameters: how many there are.
+    """
+    return Dynamics(np.ones(parameters), 0.0, 0.0, np.zeros(parameters))
+
+
+def dynamics_of(updates: Updates, gradient: Float[np.ndarray, " parameter"]) -> Dynamics:
+    """Learn how an optimizer answers gradients, from its changes in answer to gradients of our own.
+
+    Of two answers to gradients that differ in their sign alone, half the difference is what the gradient did, whatever
+    the optimizer remembers; the squares that Adam and its kin keep are the same in both.
+
+    Args:
+        updates: asks the optimizer.
+        gradient: the gradient where the loop stands.
+
+    Returns:
+        The dynamics, for steps of about the size of this gradient.
+
+    Raises:
+        LandscapeUnavailableError: the changes are not proportional to the gradient, or parameters differ in momentum.
+    """
+    asked = _without_zeros(gradient)
+    answers = _answers(updates, asked, warm_up=0)
+    is_young = False
+    if _fades_evenly(answers):
+        first, (second, momentum) = answers[0], _shares(answers)
+    else:
+        settled = _answers(updates, asked, warm_up=_SETTLING)
+        _check_proportional(updates, asked, settled[0])
+        second, momentum = _shares(settled)
+        is_young = abs(_typical(answers[1], answers[0]) - second) > _YOUNG * max(second, _YOUNG)
+        first = settled[0] if is_young else answers[0]
+    if not np.isfinite(first).all() or (first <= 0).any():
+        raise LandscapeUnavailableError("Its optimizer does not go against the gradient in every parameter.")
+    return Dynamics(first, second, momentum, _decay(updates, asked), is_young)
+
+
+def _answers(
+    updates: Updates, asked: Float[np.ndarray, " parameter"], warm_up: int
+) -> Float[np.ndarray, "4 parameter"]:
+    """Return what a gradient changes at once and one, two and three steps later, over the gradient."""
+    # The first of the gradients is that of the warm-up, which must be the same for both.
+    same = [asked] if warm_up else []
+    there, back = np.stack([*same, *[asked] * 4]), np.stack([*same, -asked, *[asked] * 3])
+    changes = updates(there, 1.0, warm_up=warm_up) - updates(back, 1.0, warm_up=warm_up)
+    return -changes[len(same) :] / (2 * asked)
+
+
+def _fades_evenly(answers: Float[np.ndarray, "4 parameter"]) -> bool:
+    """Whether each later change is the same share of the one before it, as without a correction for a short past."""
+    if np.abs(answers[1:]).max() <= _FADED * np.abs(answers[0]).max():
+        return _alike(answers[0])
+    return (
+        _alike(answers[1] / answers[0])
+        and abs(_typical(answers[2], answers[1]) - _typical(answers[3], answers[2])) < _SAME
+    )
+
+
+def _shares(answers: Float[np.ndarray, "4 parameter"]) -> tuple[float, float]:
+    """Return the second change as a share of the first, and the momentum."""
+    second = _typical(answers[1], answers[0])
+    if abs(second) <= _FADED:
+        return 0.0, 0.0
+    shares = answers[1] / answers[0]
+    low, high = np.quantile(shares, [0.05, 0.95])
+    if high - low > 0.1:
+        raise LandscapeUnavailableError(
+            f"Parameters differ in momentum ({low:.3g} to {high:.3g}), and no one limit holds for them."
+        )
+    return second, _typical(answers[2], answers[1])
+
+
+def _check_proportional(
+    updates: Updates, asked: Float[np.ndarray, " parameter"], first: Float[np.ndarray, " parameter"]
+) -> None:
+    """Refuse an optimizer whose steps do not grow with the gradient, such as one that takes its sign."""
+    whole = updates(np.stack([asked, asked]), 1.0, warm_up=_SETTLING)[1]
+    half = updates(np.stack([asked, asked / 2]), 1.0, warm_up=_SETTLING)[1]
+    share = _typical(2 * (half - whole) / asked, first)
+    if abs(share - 1) > _PROPORTIONAL:
+        raise LandscapeUnavailableError(
+            "Half a gradient does not change the parameters half as much, so curvature sets no limit to its lr."
+        )
+
+
+def _decay(updates: Updates, asked: Float[np.ndarray, " parameter"]) -> Float[np.ndarray, " parameter"]:
+    """Return the share of each parameter that a step takes away."""
+    at_zero = updates(asked[np.newaxis], 1.0)[0]
+    taken = at_zero - updates(asked[np.newaxis], 1.0, np.ones_like(asked))[0]
+    return np.where(taken > _ROUNDING * (1 + np.abs(at_zero)), taken, 0.0)
+
+
+def _without_zeros(gradient: Float[np.ndarray, " parameter"]) -> Float[np.ndarray, " parameter"]:
+    """Return a gradient whose zeros, about which an optimizer cannot be asked, are small numbers instead."""
+    size = float(np.sqrt(np.mean(gradient**2))) or 1.0
+    return np.where(gradient == 0, _TYPICAL * size, gradient)
+
+
+def _typical(numerator: Float[np.ndarray, " parameter"], denominator: Float[np.ndarray, " parameter"]) -> float:
+    return float(np.median(numerator / denominator))
+
+
+def _alike(values: Float[np.ndarray, " parameter"]) -> bool:
+    low, high = float(values.min()), float(values.max())
+    return high - low <= _SAME * abs(high)
