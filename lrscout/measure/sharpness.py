@@ -201,10 +201,11 @@ class Curvature(Result):
         if self.batch_sharpness is None or self.view is None:
             return []
         one = self.batch_sharpness
-        told = f"On single batches, along their own gradients, the curvature is {one.mean:.3g} (± {one.error:.1g})"
-        if one.mean <= 0:
-            return [f"{told}."]
-        return [f"{told}, which steps on batches can bear up to lr {self.view.limit / one.mean:.3g}."]
+        bearable = self.view.limit / self.lr
+        return [
+            f"On single batches, along their own gradients, the curvature is {one.mean:.3g} (± {one.error:.1g}); at lr "
+            f"{self.lr:.3g} steps on batches are stable while it is below {bearable:.3g}."
+        ]
 
     def _track(self) -> list[str]:
         if self.track is None:
