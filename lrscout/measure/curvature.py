@@ -17,7 +17,8 @@ from lrscout.core.landscape import Differentiable, Landscape
 from lrscout.core.loop import Loop, Snapshot, restored
 from lrscout.core.progress import progress
 from lrscout.core.result import Cost
-from lrscout.measure.sharpness import BatchSharpness, Curvature, Track, View, check_finite, max_stable_lr
+from lrscout.measure.sharpness import BatchSharpness, Curvature, Track, View, check_finite
+from lrscout.measure.stability import max_stable_lr
 
 if TYPE_CHECKING:
     from jaxtyping import Float

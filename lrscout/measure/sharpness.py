@@ -217,11 +217,6 @@ class Curvature(Result):
         ]
 
 
-def max_stable_lr(limit: float, sharpness: float) -> float | None:
-    """Return the learning rate below which curvature is descended, or None where nothing curves upwards."""
-    return limit / sharpness if sharpness > 0 else None
-
-
 def check_finite(derivatives: Derivatives) -> Derivatives:
     """Return derivatives, or raise if the loop stands where there are none.
 

@@ -6,18 +6,25 @@ from functools import partial, singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lrscout.analyse.diagnose import Diagnosis
 from lrscout.core.errors import InvalidValueError
 from lrscout.lesson.descent import Descent
 from lrscout.lesson.lr_map import LessonMap
+from lrscout.measure.loss_surface import Surface
 from lrscout.measure.lr_map import LRMap
 from lrscout.measure.range_test import RangeTest
+from lrscout.measure.sharpness import Curvature
+from lrscout.pictures.curvature import plot_curvature
+from lrscout.pictures.diagnosis import plot_diagnosis
 from lrscout.pictures.lesson import plot_contours, plot_lesson_map
 from lrscout.pictures.lr_map import plot_lr_map
 from lrscout.pictures.range_test import plot_range_test
 from lrscout.pictures.style import DPI, panels
+from lrscout.pictures.surface import picture_of, plot_surface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @singledispatch
@@ -38,9 +45,28 @@ def draw(result: object, ax: Axes | None = None) -> Axes:
 
 
 draw.register(RangeTest, plot_range_test)
+draw.register(Curvature, plot_curvature)
+draw.register(Diagnosis, plot_diagnosis)
 draw.register(LRMap, plot_lr_map)
+draw.register(Surface, plot_surface)
 draw.register(Descent, plot_contours)
 draw.register(LessonMap, plot_lesson_map)
+
+
+@singledispatch
+def figure_of(result: object) -> Figure:
+    """Return a result's picture as a figure to be saved, made without pyplot, which would keep it open.
+
+    Args:
+        result: the result.
+
+    Raises:
+        InvalidValueError: there is no picture of such a result.
+    """
+    return panels((6.8, 4.4), partial(draw, result))
+
+
+figure_of.register(Surface, picture_of)
 
 
 def save(result: object, path: Path | str) -> None:
@@ -54,4 +80,4 @@ def save(result: object, path: Path | str) -> None:
         InvalidValueError: there is no picture of such a result.
         OSError: the file could not be written.
     """
-    panels((6.8, 4.4), partial(draw, result)).savefig(path, dpi=DPI)  # pyright: ignore[reportUnknownMemberType]
+    figure_of(result).savefig(path, dpi=DPI)  # pyright: ignore[reportUnknownMemberType]

@@ -75,7 +75,7 @@ def test_the_bowl_names_the_limit(plot: Callable[..., Axes], run: Descent, side:
 @pytest.mark.parametrize("run", [CONVERGED, DIVERGING, EXPLODED, descent(0.77), descent(1e-4)])
 def test_the_path_stays_in_sight_and_the_bowl_contains_its_bottom(run: Descent) -> None:
     ax = plot_contours(run, axes_for())
-    path = line(ax, "path").get_xydata()
+    path = line(ax, "lr").get_xydata()
     bottom = line(ax, "least squares").get_xydata()
     np.testing.assert_allclose(path[0], [0, -1])
     for points in (path, bottom):
@@ -86,14 +86,14 @@ def test_the_path_stays_in_sight_and_the_bowl_contains_its_bottom(run: Descent) 
 
 def test_of_a_diverging_descent_the_first_jumps_are_drawn_and_said_to_be_so() -> None:
     ax = plot_contours(DIVERGING, axes_for())
-    np.testing.assert_array_equal(line(ax, "path").get_xydata(), DIVERGING.path[:4])
-    assert "path of the first 3 of 200 steps" in legend(ax)
+    np.testing.assert_array_equal(line(ax, "lr").get_xydata(), DIVERGING.path[:4])
+    assert "lr 0.9: first 3 of 200 steps" in legend(ax)
 
 
 def test_the_path_lies_on_the_surface() -> None:
     ax = plot_surface(CONVERGED, axes_for("surface"))
-    w, b, loss = line(ax, "path").get_data_3d()
-    np.testing.assert_allclose(loss, PROBLEM.loss(w, b))
+    w, b, loss = line(ax, "lr").get_data_3d()
+    np.testing.assert_allclose(loss, PROBLEM.loss(w, b), rtol=1e-9)
     np.testing.assert_allclose([w[-1], b[-1]], CONVERGED.path[-1])
 
 
