@@ -53,12 +53,20 @@ def numpy_engine(problem: Problem, w0: float = START_W, b0: float = START_B) -> 
     def restore(copy: Float[np.ndarray, " 2"]) -> None:
         position[:] = copy
 
+    def slope(mistakes: Float32[np.ndarray, " sample"]) -> Float32[np.ndarray, " 2"]:
+        return np.array([2 * np.mean(mistakes * x), 2 * np.mean(mistakes)], np.float32)
+
     loop = from_functions(
         step,
         snapshot=position.copy,
         restore=restore,
         evaluate=lambda: problem.loss(position[0], position[1]),
         lr=USUAL_LR,
+        parameters=lambda: position,
+        loss_at=lambda line: problem.loss(line[0], line[1]),
+        gradient_at=lambda line: slope(line[0] * x + line[1] - y),
+        product_at=lambda line, direction: slope(direction[0] * x + direction[1]),
+        updates_of=lambda gradients, lr: np.float32(-lr) * gradients,
     )
     return Engine("numpy", loop, lambda: (float(position[0]), float(position[1])))
 
@@ -105,7 +113,7 @@ def tensorflow_engine(problem: Problem, w0: float = START_W, b0: float = START_B
     tf = require("tensorflow", extra="tensorflow")
     from lrscout.loops.tensorflow.adapter import from_tensorflow
 
-    w, b = tf.Variable(w0, dtype=tf.float32), tf.Variable(b0, dtype=tf.float32)
+    w, b = tf.Variable(w0, dtype=tf.float32, name="w"), tf.Variable(b0, dtype=tf.float32, name="b")
 
     def loss(batch: tuple[float, float]) -> float:
         x, y = batch

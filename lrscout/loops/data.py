@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from itertools import islice
 from operator import itemgetter
@@ -69,7 +70,10 @@ class Data:
             self.return_to(here)
 
     def ahead(self, most: int) -> list[Any]:
-        """Return the next training batches and leave everything as if they had not been drawn.
+        """Return training batches and leave everything as if they had not been drawn.
+
+        They are those of a new pass, and only of an iterator the next ones: what comes next in a pass may depend on the
+        random numbers that the steps until then draw.
 
         Args:
             most: how many at most; where a whole pass over the data is among them, its batches alone are returned, so
@@ -79,6 +83,7 @@ class Data:
         batches: list[Any] = []
         beginnings: list[int] = []
         try:
+            self._stream.restart()
             # One more than asked for tells whether a pass ended just there.
             for index in range(most + 1):
                 batches.append(self._stream.draw())
@@ -95,13 +100,9 @@ class Data:
 
     def peek_evaluation(self) -> Any:
         """Return the first evaluation batch and leave the generators as if it had not been drawn."""
-        before = self._generators.save()
-        try:
-            self._generators.seed(_EVALUATION_SEED)  # Batches that are chosen here are kept.
+        with self.same_draws():  # Batches that are chosen here are kept.
             for batch in self._evaluation_batches():
                 return batch
-        finally:
-            self._generators.load(before)
         raise EmptyDataError(NO_EVALUATION)
 
     def place(self) -> Place:
@@ -133,18 +134,24 @@ class Data:
 
     def sum_over_evaluation(self, loss_of: Callable[[Any], Any]) -> tuple[Any, float]:
         """Return the sum of the loss, or of a fleet's losses, over all evaluation examples, and their number."""
-        before = self._generators.save()
-        try:
-            self._generators.seed(_EVALUATION_SEED)
+        with self.same_draws():
             total: Any = 0.0
             examples = 0.0
             for batch in self._evaluation_batches():
                 size = batch_size_of(batch)
                 total = total + size * loss_of(batch)
                 examples += size
+        return total, examples
+
+    @contextmanager
+    def same_draws(self) -> Generator[None]:
+        """Let the generators draw the same numbers in every such block, and end where they were."""
+        before = self._generators.save()
+        try:
+            self._generators.seed(_EVALUATION_SEED)
+            yield
         finally:
             self._generators.load(before)
-        return total, examples
 
     def _evaluation_batches(self) -> Iterable[Any]:
         if self._kept is None:

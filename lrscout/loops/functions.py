@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lrscout.core.checks import check_lr
-from lrscout.core.errors import LossError, UnsupportedLoopError
+from lrscout.core.checks import check_count, check_lr
+from lrscout.core.errors import LandscapeUnavailableError, UnsupportedLoopError
 from lrscout.core.loop import Snapshot
+from lrscout.loops.function_landscape import FunctionLandscape, LandscapeFunctions, number_of
 from lrscout.loops.generators import Generators, global_generators, torch_generators
 
 
@@ -20,8 +21,16 @@ def from_functions(
     *,
     reseed: Callable[[int], Any] | None = None,
     lr: float,
+    parameters: Callable[[], Any] | None = None,
+    loss_at: Callable[[Any], Any] | None = None,
+    gradient_at: Callable[[Any], Any] | None = None,
+    product_at: Callable[[Any, Any], Any] | None = None,
+    updates_of: Callable[[Any, float], Any] | None = None,
 ) -> FunctionLoop:
     """Make a loop out of functions of your own.
+
+    `parameters`, `loss_at` and `gradient_at` together tell the loss as a function of the parameters, for what asks for
+    its curvature or draws it.
 
     Args:
         step: takes a learning rate, makes one update with it, and returns the loss before the update.
@@ -32,23 +41,45 @@ def from_functions(
         reseed: starts the data order, and generators of your own, anew from a seed; without it, the repeats of a
             test see one order.
         lr: the learning rate that you would use.
+        parameters: returns the parameters as they are now, as one array of floating-point numbers.
+        loss_at: takes an array like that and returns the loss there, on data that stay the same.
+        gradient_at: takes an array like that and returns the gradient of the same loss, in the same shape.
+        product_at: takes an array of parameters and a direction, both like that, and returns the product of the Hessian
+            there with the direction. Without it, products are differences of gradients.
+        updates_of: takes the gradients of the next steps, stacked along a first axis, and a learning rate, and returns
+            the changes of the parameters that the optimizer, as it stands, would make of them, in the same shape. It
+            changes nothing.
 
     Returns:
         The loop.
 
     Raises:
-        InvalidValueError: `lr` is not a finite number above zero.
+        InvalidValueError: `lr` is not a finite number above zero, or one of `parameters`, `loss_at` and `gradient_at`
+            is missing.
 
     >>> position = [1.0]
     >>> def step(lr):
     ...     loss = position[0] ** 2
     ...     position[0] -= lr * 2 * position[0]
     ...     return loss
-    >>> loop = from_functions(step, position.copy, lambda copy: position.__setitem__(0, copy[0]), lr=0.25)
+    >>> loop = from_functions(
+    ...     step, position.copy, lambda copy: position.__setitem__(0, copy[0]), lr=0.25,
+    ...     parameters=lambda: position, loss_at=lambda x: x[0] ** 2, gradient_at=lambda x: 2 * x,
+    ... )
     >>> loop.step(0.25), loop.step(0.25)
     (1.0, 0.25)
+    >>> here = loop.landscape(batches=1).derivatives()
+    >>> float(here.loss), here.gradient, here.product(here.gradient).round(6)
+    (0.0625, array([0.5]), array([1.]))
     """
-    return FunctionLoop(step, snapshot, restore, evaluate, reseed, check_lr("lr", lr))
+    landscape = LandscapeFunctions.of(
+        parameters=parameters,
+        loss_at=loss_at,
+        gradient_at=gradient_at,
+        product_at=product_at,
+        updates_of=updates_of,
+    )
+    return FunctionLoop(step, snapshot, restore, evaluate, reseed, check_lr("lr", lr), landscape)
 
 
 @dataclass(frozen=True)
@@ -68,6 +99,7 @@ class FunctionLoop:
         evaluate: Callable[[], Any] | None,
         reseed: Callable[[int], Any] | None,
         lr: float,
+        landscape: LandscapeFunctions | None,
     ) -> None:
         self._step = step
         self._snapshot = snapshot
@@ -75,6 +107,7 @@ class FunctionLoop:
         self._evaluate = evaluate
         self._reseed = reseed
         self._lr = lr
+        self._landscape = landscape
         self._generators = Generators([*global_generators(), *torch_generators()])
 
     @property
@@ -82,16 +115,25 @@ class FunctionLoop:
         return self._lr
 
     def step(self, lr: float) -> float:
-        return _number(self._step(lr), "step")
+        return number_of(self._step(lr), "step")
 
     def evaluate(self) -> float:
         if self._evaluate is None:
             raise UnsupportedLoopError("Cannot evaluate this loop because it has no evaluate function; give it one.")
         before = self._generators.save()
         try:
-            return _number(self._evaluate(), "evaluate")
+            return number_of(self._evaluate(), "evaluate")
         finally:
             self._generators.load(before)
+
+    def landscape(self, batches: int) -> FunctionLandscape:
+        if self._landscape is None:
+            raise LandscapeUnavailableError(
+                "Cannot differentiate the loss of this loop because its functions do not tell it as a function of the "
+                "parameters. Give from_functions parameters, loss_at and gradient_at."
+            )
+        check_count("batches", batches, at_least=1)
+        return FunctionLandscape(self._landscape, self._generators)
 
     def snapshot(self) -> Snapshot:
         return _Copy(self._snapshot(), self._generators.save())
@@ -105,13 +147,3 @@ class FunctionLoop:
         self._generators.seed(seed)
         if self._reseed is not None:
             self._reseed(seed)
-
-
-def _number(loss: Any, function: str) -> float:
-    shape = getattr(loss, "shape", ())
-    if tuple(shape) not in ((), (1,)):
-        raise LossError(f"{function} must return one number, but it returned an array of shape {tuple(shape)}.")
-    try:
-        return float(loss)
-    except (TypeError, ValueError):
-        raise LossError(f"{function} must return one number, but it returned {loss!r}.") from None

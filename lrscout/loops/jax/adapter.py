@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lrscout.core.checks import check_lr
+from lrscout.core.checks import check_count, check_lr
 from lrscout.core.errors import LossError, UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place, as_batches
 from lrscout.loops.jax.fleet import JaxFleet, LaneProgram
+from lrscout.loops.jax.landscape import JaxLandscape, LandscapeProgram
 from lrscout.loops.loaders import generators_of
 
 jax = require("jax", extra="jax")
 optax = require("optax", extra="jax")
+
+_SEED_OF_LANDSCAPES = 0
 
 
 def from_jax(
@@ -112,7 +115,8 @@ class JaxLoop:
         self._key = key
         self._rate = rate
         self._data = data
-        self._pure_step = _step_of(loss_fn, rate, has_state=state is not None, has_key=key is not None)
+        self._loss_and_state = _loss_and_state_of(loss_fn, has_state=state is not None, has_key=key is not None)
+        self._pure_step = _step_of(self._loss_and_state, rate, has_key=key is not None)
         self._eval_fn = eval_fn
         self._jitted_step = jax.jit(self._pure_step)
         self._jitted_evaluate = None if eval_fn is None else jax.jit(eval_fn)
@@ -135,8 +139,9 @@ class JaxLoop:
                 "Cannot evaluate because loss_fn takes a key or a state, so its evaluation mode is not known. "
                 "Give eval_fn(params, batch)."
             )
-        extras = {} if self.state is None else {"state": self.state}
-        return self._data.mean_over_evaluation(lambda batch: _number(evaluate(self.params, batch, **extras)))
+        return self._data.mean_over_evaluation(
+            lambda batch: _number(evaluate(self.params, batch, **_state_argument(self.state)))
+        )
 
     def fleet(self, size: int, steps: int) -> JaxFleet:
         return JaxFleet(
@@ -163,9 +168,27 @@ class JaxLoop:
         def evaluate(lane: Any, batch: Any) -> Any:
             params, _, state = lane
             assert self._eval_fn is not None
-            return self._eval_fn(params, batch, **({} if state is None else {"state": state}))
+            return self._eval_fn(params, batch, **_state_argument(state))
 
         return LaneProgram(step, None if self._eval_fn is None else evaluate)
+
+    def landscape(self, batches: int) -> JaxLandscape:
+        key = None if self._key is None else _new_key(_SEED_OF_LANDSCAPES, like=self._key)
+        ahead = self._data.ahead(check_count("batches", batches, at_least=1))
+        return JaxLandscape(self._landscape_program, lambda: (self.params, self.opt_state, self.state), ahead, key)
+
+    @cached_property
+    def _landscape_program(self) -> LandscapeProgram:
+        def loss(params: Any, state: Any, key: Any, batch: Any) -> Any:
+            # What is random is left out where that can be: a loss that takes a key may have an evaluation mode.
+            if key is not None and self._eval_fn is not None:
+                value = self._eval_fn(params, batch, **_state_argument(state))
+                _check_one_number(value)
+                return value
+            value, _ = self._loss_and_state(params, state, key, batch)
+            return value
+
+        return LandscapeProgram(loss, self._rate.update, self.params)
 
     def snapshot(self) -> Snapshot:
         return _Snapshot((self.params, self.opt_state, self.state, self._key), self._data.place())
@@ -181,19 +204,21 @@ class JaxLoop:
         self._data.reseed(seed)
 
 
-def _step_of(loss_fn: Callable[..., Any], rate: _Rate, *, has_state: bool, has_key: bool) -> Callable[..., Any]:
-    """Return one whole step as a pure function."""
+def _loss_and_state_of(loss_fn: Callable[..., Any], *, has_state: bool, has_key: bool) -> Callable[..., Any]:
+    """Return the loss with the new state, as a pure function."""
 
     def loss_and_state(params: Any, state: Any, key: Any, batch: Any) -> tuple[Any, Any]:
-        extras: dict[str, Any] = {}
-        if has_key:
-            extras["key"] = key
-        if has_state:
-            extras["state"] = state
-        returned = loss_fn(params, batch, **extras)
+        extras = {"key": key} if has_key else {}
+        returned = loss_fn(params, batch, **extras, **_state_argument(state))
         loss, new_state = returned if has_state else (returned, state)
         _check_one_number(loss)
         return loss, new_state
+
+    return loss_and_state
+
+
+def _step_of(loss_and_state: Callable[..., Any], rate: _Rate, *, has_key: bool) -> Callable[..., Any]:
+    """Return one whole step as a pure function."""
 
     def step(params: Any, opt_state: Any, state: Any, key: Any, batch: Any, lr: Any) -> tuple[Any, ...]:
         key, key_of_step = jax.random.split(key) if has_key else (None, None)
@@ -203,6 +228,10 @@ def _step_of(loss_fn: Callable[..., Any], rate: _Rate, *, has_state: bool, has_k
         return loss, optax.apply_updates(params, updates), opt_state, state, key
 
     return step
+
+
+def _state_argument(state: Any) -> dict[str, Any]:
+    return {} if state is None else {"state": state}
 
 
 @dataclass(frozen=True)

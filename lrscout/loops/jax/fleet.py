@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
@@ -12,6 +11,7 @@ import numpy as np
 
 from lrscout.core.errors import FleetUnavailableError, LrscoutError
 from lrscout.core.imports import require
+from lrscout.loops.jax.memory import bytes_inside, bytes_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -62,7 +62,7 @@ class LaneProgram:
         before the end: at most what it takes, and much more only where the compiler fuses much.
         """
         jaxpr = jax.make_jaxpr(self.step)(lane, shared, batch, 0.0)
-        return 2 * _bytes(jax.tree.leaves(lane)) + _bytes_inside(jaxpr.jaxpr)
+        return 2 * bytes_of(jax.tree.leaves(lane)) + bytes_inside(jaxpr.jaxpr)
 
 
 class JaxFleet:
@@ -214,27 +214,5 @@ def _structure(batch: Any) -> Any:
 
 
 def _capacity(batch: Any, steps: int) -> int:
-    fitting = _LARGEST_CHUNK // max(_bytes(jax.tree.leaves(batch)), 1)
+    fitting = _LARGEST_CHUNK // max(bytes_of(jax.tree.leaves(batch)), 1)
     return max(1, min(steps, _LONGEST_CHUNK, fitting))
-
-
-def _bytes(values: list[Any]) -> int:
-    return sum(math.prod(np.shape(value)) * _width(value) for value in values)
-
-
-def _width(value: Any) -> int:
-    """Return the bytes of one number; random keys have no type of NumPy's, and count as two words."""
-    dtype: Any = getattr(value, "dtype", np.dtype(np.float32))
-    return dtype.itemsize if hasattr(dtype, "itemsize") else 8
-
-
-def _bytes_inside(jaxpr: Any) -> int:
-    """Return the size of every value that a computation makes, those of its inner functions included."""
-    total = 0
-    for equation in jaxpr.eqns:
-        inner = [value for value in equation.params.values() if hasattr(value, "jaxpr") or hasattr(value, "eqns")]
-        if inner:
-            total += sum(_bytes_inside(getattr(value, "jaxpr", value)) for value in inner)
-        else:
-            total += _bytes([variable.aval for variable in equation.outvars])
-    return total
