@@ -4,103 +4,33 @@ from __future__ import annotations
 
 import functools
 import itertools
-import random
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
 import lrscout
-import lrscout.loops.data
-from lrscout.core.errors import FleetUnavailableError, UnsupportedLoopError
 from lrscout.core.fleet import Vectorizable
-from lrscout.loops.torch import traced
-from lrscout.loops.torch.steps import Supervised
 from tests.battery import bits
 from tests.loops.cases_torch import CASES, seed_everything
-
-LANES = 4
-
-
-def data(examples: int = 40, features: int = 6, dtype: torch.dtype = torch.float32) -> TensorDataset:
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn(examples, features, generator=generator, dtype=torch.float64)
-    return TensorDataset(x.to(dtype), (x[:, 0] + x[:, 1] ** 2 > 1).long())
-
-
-def loader(dtype: torch.dtype = torch.float32, batch_size: int = 8) -> DataLoader:
-    return DataLoader(data(dtype=dtype), batch_size=batch_size, shuffle=True)
-
-
-def perceptron() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2))
-
-
-def supervised(make_optimizer, model=None, dtype=torch.float32, **options):
-    seed_everything()
-    model = perceptron() if model is None else model()
-    model.to(dtype)
-    return lrscout.from_torch(model, make_optimizer(model), nn.CrossEntropyLoss(), loader(dtype), **options)
-
-
-def schedules(steps: int, highest: float = 0.1, lanes: int = LANES) -> np.ndarray:
-    """A schedule of its own for each lane, with zeros."""
-    lrs = highest * 10 ** np.random.default_rng(0).uniform(-2, 0, (steps, lanes))
-    lrs[steps // 2, 0] = 0
-    return lrs
-
-
-def apart(loop, lrs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The losses and the evaluations of the loop itself, lane by lane."""
-    home = loop.snapshot()
-    losses, evaluations = [], []
-    for lane in lrs.T.tolist():
-        losses.append([loop.step(lr) for lr in lane])
-        evaluations.append(loop.evaluate())
-        loop.restore(home)
-    return np.array(losses).T, np.array(evaluations)
-
-
-def together(loop, lrs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same as a fleet, which takes its steps in two stretches."""
-    home = loop.snapshot()
-    fleet = loop.fleet(lrs.shape[1], len(lrs))
-    assert fleet.size == lrs.shape[1]
-    losses = [fleet.advance(part) for part in np.split(lrs, [len(lrs) // 3])]
-    evaluations = fleet.evaluate()
-    loop.restore(home)
-    return np.concatenate(losses), evaluations
-
-
-def check_lanes(loop, lrs: np.ndarray, rel: float) -> None:
-    for ours, expected in zip(together(loop, lrs), apart(loop, lrs), strict=True):
-        assert ours.dtype == np.float64
-        assert np.isfinite(expected).all()
-        np.testing.assert_allclose(ours, expected, rtol=rel)
-
-
-OPTIMIZERS = {
-    "SGD": lambda m: torch.optim.SGD(m.parameters(), lr=0.1),
-    "SGD with weight decay": lambda m: torch.optim.SGD(m.parameters(), lr=0.1, weight_decay=0.1),
-    "SGD, maximizing": lambda m: torch.optim.SGD(m.parameters(), lr=0.1, maximize=True),
-    "momentum": lambda m: torch.optim.SGD(m.parameters(), lr=0.1, momentum=0.9, dampening=0.1, weight_decay=1e-2),
-    "Nesterov": lambda m: torch.optim.SGD(m.parameters(), lr=0.1, momentum=0.9, nesterov=True),
-    "Adam": lambda m: torch.optim.Adam(m.parameters(), lr=1e-2),
-    "Adam with weight decay": lambda m: torch.optim.Adam(m.parameters(), lr=1e-2, weight_decay=1e-2, amsgrad=True),
-    "Adam, fused": lambda m: torch.optim.Adam(m.parameters(), lr=1e-2, fused=True),
-    "Adam, foreach": lambda m: torch.optim.Adam(m.parameters(), lr=1e-2, foreach=True),
-    "AdamW": lambda m: torch.optim.AdamW(m.parameters(), lr=1e-2, weight_decay=0.3),
-    "RMSprop": lambda m: torch.optim.RMSprop(m.parameters(), lr=1e-2, weight_decay=1e-2),
-    "RMSprop, centred": lambda m: torch.optim.RMSprop(m.parameters(), lr=1e-2, momentum=0.5, centered=True),
-    "Adagrad": lambda m: torch.optim.Adagrad(m.parameters(), lr=1e-2, lr_decay=1e-2, weight_decay=1e-2),
-    "NAdam": lambda m: torch.optim.NAdam(m.parameters(), lr=1e-2, weight_decay=1e-2, decoupled_weight_decay=True),
-    "RAdam": lambda m: torch.optim.RAdam(m.parameters(), lr=1e-2),
-    "Adamax": lambda m: torch.optim.Adamax(m.parameters(), lr=1e-2),
-    "Adadelta": lambda m: torch.optim.Adadelta(m.parameters(), lr=1.0),
-}
-AT_WORK = {"Adadelta": 1.0}
+from tests.loops.fleets_torch import (
+    AT_WORK,
+    LANES,
+    OPTIMIZERS,
+    Normalized,
+    Tied,
+    apart,
+    check_lanes,
+    data,
+    entropy,
+    loader,
+    perceptron,
+    schedules,
+    supervised,
+    together,
+    two_groups,
+)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -126,31 +56,6 @@ def test_a_fleet_starts_from_the_middle_of_training(name) -> None:
     check_lanes(loop, schedules(20), rel=1e-9)
 
 
-class Normalized(nn.Module):
-    """Batch statistics, dropout, noise, a frozen layer, an average in a buffer set anew and one in an attribute."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Linear(6, 8)
-        self.norm = nn.BatchNorm1d(8)
-        self.frozen = nn.Linear(8, 8).requires_grad_(False)
-        self.frozen_norm = nn.BatchNorm1d(8).eval()
-        self.dropout = nn.Dropout(0.3)
-        self.second = nn.Linear(8, 2)
-        self.register_buffer("centre", torch.zeros(8), persistent=False)
-        self.average = torch.zeros(8, dtype=torch.float64)
-        self.calls = 0
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.frozen_norm(self.frozen(torch.relu(self.norm(self.first(x)))))
-        if self.training:
-            self.calls += 1
-            self.centre = 0.9 * self.centre + 0.1 * x.detach().mean(0)
-            self.average.mul_(1 + 0.01 * self.calls).add_(x.detach().mean(0), alpha=0.1)
-            x = x + 0.1 * torch.randn_like(x) + 0.1 * torch.randn(1, 8, dtype=x.dtype)
-        return self.second(self.dropout(x - self.centre - self.average))
-
-
 def test_batch_statistics_dropout_noise_and_state() -> None:
     loop = supervised(OPTIMIZERS["momentum"], Normalized, torch.float64)
     check_lanes(loop, schedules(30), rel=1e-9)
@@ -169,35 +74,11 @@ def test_accumulated_and_clipped(options) -> None:
     check_lanes(supervised(OPTIMIZERS["momentum"], dtype=torch.float64, **options), schedules(20, 1.0), rel=1e-9)
 
 
-def two_groups(m, kind=torch.optim.AdamW):
-    groups = [
-        {"params": [m[0].weight], "lr": 1e-2, "weight_decay": 0.1},
-        {"params": [m[2].weight, m[0].bias], "lr": 3e-2, "name": "head"},
-        {"params": [m[2].bias], "lr": 0.0},
-    ]
-    return kind(groups)
-
-
 @pytest.mark.parametrize("group", [None, 0, "head"])
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
 def test_groups_keep_their_ratios_or_are_held(group, kind) -> None:
     loop = supervised(functools.partial(two_groups, kind=kind), dtype=torch.float64, group=group)
     check_lanes(loop, schedules(20), rel=1e-9)
-
-
-class Tied(nn.Module):
-    """One weight in two places, a parameter of one number, and one that the loss does not use."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encode = nn.Linear(6, 6, bias=False)
-        self.decode = nn.Linear(6, 6)
-        self.decode.weight = self.encode.weight
-        self.scale = nn.Parameter(torch.tensor(0.5))
-        self.unused = nn.Parameter(torch.ones(3))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.decode(torch.tanh(self.encode(x))) * self.scale
 
 
 @pytest.mark.parametrize("name", ["Adam", "momentum"])
@@ -328,149 +209,6 @@ def test_a_hidden_state_of_a_layer_that_changes_its_mode_on_the_way() -> None:
     np.testing.assert_allclose(together(loop, schedules(16))[0], apart(loop, schedules(16))[0], rtol=2e-5)
 
 
-# A program that is traced once.
-
-
-def convolutional() -> nn.Sequential:
-    return nn.Sequential(
-        nn.Unflatten(1, (1, 6)),
-        nn.Conv1d(1, 4, 3, padding=1),
-        nn.BatchNorm1d(4),
-        nn.ReLU(inplace=True),
-        nn.Dropout(0.3),
-        nn.Flatten(),
-        nn.Linear(24, 2),
-    )
-
-
-def test_a_traced_program_computes_the_same_bits() -> None:
-    """Batches of two shapes, for a layer's statistics and a mask; and the loop's generators end in the same place."""
-    results = []
-    for steps in (60, traced.STEPS_WORTH_TRACING):
-        loop = supervised(OPTIMIZERS["Adam"], convolutional, accumulate=2)
-        loop._data = lrscout.loops.data.Data(loader(batch_size=7), None, loop._data._generators)
-        fleet = loop.fleet(LANES, steps)
-        losses = [fleet.advance(part) for part in np.split(schedules(60), 3)]
-        results.append((bits(losses), bits(fleet.evaluate()), bits(torch.get_rng_state())))
-        programs = getattr(fleet._gradients_of, "_programs", {})
-    assert len([program for program in programs.values() if program is not None]) == 2
-    assert results[0] == results[1]
-
-
-class Counting(nn.Linear):
-    """A layer that does something besides."""
-
-    calls = 0
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.calls += 1
-        return super().forward(x)
-
-
-def with_hook() -> nn.Sequential:
-    model = perceptron()
-    model[1].register_forward_hook(lambda module, args, output: output * 2)
-    return model
-
-
-@pytest.mark.parametrize(
-    ("model", "loss_fn", "pure"),
-    [
-        (convolutional, nn.CrossEntropyLoss(), True),
-        (perceptron, nn.functional.cross_entropy, True),
-        (perceptron, lambda output, target: nn.functional.cross_entropy(output, target), False),
-        (lambda: nn.Sequential(Counting(6, 2)), nn.CrossEntropyLoss(), False),
-        (with_hook, nn.CrossEntropyLoss(), False),
-    ],
-)
-def test_only_what_computes_and_does_nothing_else_is_traced(model, loss_fn, pure) -> None:
-    assert traced.is_pure(Supervised(model(), loss_fn)) == pure
-
-
-def test_a_layer_that_does_something_besides_does_it_at_every_step() -> None:
-    loop = supervised(OPTIMIZERS["SGD"], lambda: nn.Sequential(Counting(6, 2)))
-    fleet = loop.fleet(2, traced.STEPS_WORTH_TRACING)
-    before = loop._modules[1].calls
-    fleet.advance(np.full((10, 2), 0.1))
-    assert loop._modules[1].calls == before + 10
-
-
-# What cannot be.
-
-
-class Scaled(torch.optim.Optimizer):
-    """An optimizer whose update is made by a function of the parameter, its gradient, its state and the lr."""
-
-    def __init__(self, parameters, update, lr: float = 0.1) -> None:
-        super().__init__(parameters, {"lr": lr})
-        self.update = update
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    p.add_(self.update(p, p.grad, self.state[p], group["lr"]))
-
-
-def in_velocity(p, grad, state, lr):
-    """Momentum as other frameworks have it: the lr of a step stays in the velocity, and so in the steps after it."""
-    state["velocity"] = 0.9 * state.get("velocity", torch.zeros_like(p)) - lr * grad
-    return state["velocity"]
-
-
-def lookahead(p, grad, state, lr):
-    """Every fifth step goes back half of the way."""
-    state.setdefault("slow", p.clone())
-    state["count"] = state.get("count", 0) + 1
-    if state["count"] % 5:
-        return -lr * grad
-    state["slow"] += 0.5 * (p - lr * grad - state["slow"])
-    return state["slow"] - p
-
-
-def test_an_optimizer_of_the_users_own() -> None:
-    loop = supervised(
-        lambda m: Scaled(m.parameters(), lambda p, g, state, lr: -lr * (g.sign() + 0.1 * p)), dtype=torch.float64
-    )
-    check_lanes(loop, schedules(20), rel=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "message"),
-    [
-        (lambda m: torch.optim.Adafactor(m.parameters()), "in Adafactor, the update of one lane would depend"),
-        (lambda m: torch.optim.Muon([m[0].weight]), "Muon cannot be made anew .*: .*2D"),
-        (
-            lambda m: Scaled(m.parameters(), lambda p, g, state, lr: -lr * g / g.norm()),
-            "in Scaled, the update of one lane would depend on the others",
-        ),
-        (
-            lambda m: Scaled(m.parameters(), lambda p, g, state, lr: (-lr * g).clamp(-0.01, 0.01)),
-            "in Scaled, the update is not proportional to the lr",
-        ),
-        (lambda m: Scaled(m.parameters(), in_velocity), "in Scaled, the update is not proportional to the lr"),
-        (lambda m: Scaled(m.parameters(), lookahead), "in Scaled, the update is not proportional to the lr"),
-    ],
-)
-def test_optimizers_whose_lanes_are_no_runs(optimizer, message) -> None:
-    loop = supervised(optimizer)
-    with pytest.raises(FleetUnavailableError, match=message):
-        loop.fleet(LANES, 10)
-    with pytest.raises(FleetUnavailableError, match=message):
-        loop.lane_bytes()
-
-
-def test_hooks_on_the_optimizer() -> None:
-    def with_hook(model):
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        optimizer.register_step_post_hook(lambda *_: None)
-        return optimizer
-
-    with pytest.raises(FleetUnavailableError, match="hook on the step of SGD"):
-        supervised(with_hook).fleet(LANES, 10)
-
-
 def test_a_scheduler_on_the_optimizer() -> None:
     def scheduled(model):
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
@@ -478,132 +216,6 @@ def test_a_scheduler_on_the_optimizer() -> None:
         return optimizer
 
     check_lanes(supervised(scheduled), schedules(10), rel=1e-5)
-
-
-def from_step_fn(loss_of, model=None, **options):
-    seed_everything()
-    model = perceptron() if model is None else model
-    return lrscout.from_torch(
-        model,
-        torch.optim.SGD(model.parameters(), lr=0.1),
-        step_fn=lambda batch: loss_of(model, *batch),
-        data=loader(),
-        **options,
-    )
-
-
-def entropy(model, x, y):
-    return nn.functional.cross_entropy(model(x), y)
-
-
-class Remembers:
-    """A loss that keeps something of each step."""
-
-    def __init__(self) -> None:
-        self.model = perceptron()
-        self.last = None
-        self.losses: list[torch.Tensor] = []
-
-    def __call__(self, batch):
-        loss = entropy(self.model, *batch)
-        self.last = loss.detach()
-        return loss
-
-    def listed(self, batch):
-        loss = entropy(self.model, *batch)
-        self.losses.append(loss.detach())
-        return loss
-
-
-def watched(loss_fn: str):
-    seed_everything()
-    watcher = Remembers()
-    optimizer = torch.optim.SGD(watcher.model.parameters(), lr=0.1)
-    step_fn = getattr(watcher, loss_fn)
-    return lrscout.from_torch(watcher.model, optimizer, step_fn=step_fn, data=loader())
-
-
-def with_update_fn():
-    model = perceptron()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    return lrscout.from_torch(model, optimizer, update_fn=lambda batch: 1.0, data=loader())
-
-
-def without_the_model():
-    model = perceptron()
-    free = torch.ones(2, requires_grad=True)
-    optimizer = torch.optim.SGD([*model.parameters(), free], lr=0.1)
-    return lrscout.from_torch(model, optimizer, lambda out, y: nn.functional.cross_entropy(out * free, y), loader())
-
-
-def held_elsewhere():
-    model = perceptron()
-    weight = model[0].weight
-    penalty = {"of": lambda: weight.square().sum()}
-    return from_step_fn(lambda m, x, y: entropy(m, x, y) + penalty["of"](), model)
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: CASES["scaled"]().loop, "gradient scaler"),
-        (with_update_fn, "update_fn makes the whole update"),
-        (lambda: from_step_fn(lambda m, x, y: entropy(m, x, y) * (1 + 0 * entropy(m, x, y).item())), r"\.item\(\)"),
-        (
-            lambda: from_step_fn(lambda m, x, y: entropy(m, x, y) if entropy(m, x, y) > 0 else m(x).sum()),
-            "data-dependent control flow",
-        ),
-        (lambda: from_step_fn(lambda m, x, y: m(x)[m(x) > 0].sum()), "."),
-        (
-            lambda: from_step_fn(lambda m, x, y: m(torch.nn.functional.embedding_bag(y[:, None], m[0].weight)).sum()),
-            "no batching rule for aten::.*embedding_bag",
-        ),
-        (lambda: watched("__call__"), "keeps a tensor"),
-        (lambda: watched("listed"), "keeps a tensor"),
-        (without_the_model, "does not belong to the model"),
-        (held_elsewhere, "its gradient comes out different"),
-        (
-            lambda: from_step_fn(entropy, eval_fn=lambda batch: torch.tensor(torch.ones(3).sum().item())),
-            None,
-        ),
-        (lambda: from_step_fn(entropy, nn.DataParallel(perceptron())), "DataParallel"),
-    ],
-)
-def test_loops_that_cannot_be_vectorized(make, message) -> None:
-    loop = make()
-    if message is None:
-        assert np.isfinite(loop.fleet(2, 1).evaluate()).all()
-        return
-    states = torch.get_rng_state(), random.getstate()
-    before = bits([tensor.detach() for module in loop._modules for tensor in module.state_dict().values()])
-    place = loop._data._stream._place
-    for ask in (loop.lane_bytes, lambda: loop.fleet(2, 10)):
-        with pytest.raises(FleetUnavailableError, match=message) as caught:
-            ask()
-        assert str(caught.value).endswith(".")
-    assert torch.equal(torch.get_rng_state(), states[0])
-    assert random.getstate() == states[1]
-    assert bits([tensor.detach() for module in loop._modules for tensor in module.state_dict().values()]) == before
-    assert loop._data._stream._place is place
-
-
-def test_an_evaluation_that_cannot_be_vectorized() -> None:
-    model = perceptron()
-    loop = from_step_fn(entropy, model, eval_fn=lambda batch: torch.tensor(entropy(model, *batch).item()))
-    with pytest.raises(FleetUnavailableError, match=r"\.item\(\)"):
-        loop.fleet(2, 10)
-
-
-def test_a_loss_that_is_wrong_by_itself_says_so_as_the_loop_does() -> None:
-    with pytest.raises(UnsupportedLoopError, match="does not depend on any parameter"):
-        from_step_fn(lambda m, x, y: torch.tensor(1.0)).fleet(2, 10)
-
-
-def test_steps_that_a_library_takes() -> None:
-    loop = supervised(OPTIMIZERS["SGD"])
-    loop._take_step = lambda draw: torch.zeros(())
-    with pytest.raises(FleetUnavailableError, match="the library that it was made for takes its steps"):
-        loop.lane_bytes()
 
 
 def test_a_scaler_that_is_not_enabled_is_none() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,8 @@ from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place
 from lrscout.loops.lightning.data import training_source
 from lrscout.loops.lightning.fit import Attached, Fitting
-from lrscout.loops.lightning.steps import Evaluation, step_of
+from lrscout.loops.lightning.landscape import LightningLandscape
+from lrscout.loops.lightning.steps import Evaluation, TrainingLoss, step_of
 from lrscout.loops.lightning.trainer import Package, package_of
 from lrscout.loops.loaders import generators_of
 from lrscout.loops.torch.loop import TorchLoop, modules_of
@@ -173,13 +175,12 @@ class LightningLoop:
         return self._begun().step(lr)
 
     def evaluate(self) -> float:
-        if self._fit is not None:
-            return self._fit.evaluate()
-        home = self.snapshot()
-        try:
-            return self._begun().evaluate()
-        finally:
-            self.restore(home)
+        with self._in_fit() as fit:
+            return fit.evaluate()
+
+    def landscape(self, batches: int) -> LightningLandscape:
+        with self._in_fit() as fit:
+            return LightningLandscape(self._in_fit, fit.batches_ahead(batches))
 
     def snapshot(self) -> Snapshot:
         if self._fit is not None:
@@ -201,6 +202,18 @@ class LightningLoop:
     def reseed(self, seed: int) -> None:
         self._begun().reseed(seed)
 
+    @contextmanager
+    def _in_fit(self) -> Generator[TorchLoop]:
+        """Have a fit while the block lasts, and come home afterwards if there was none before."""
+        if self._fit is not None:
+            yield self._fit
+            return
+        home = self.snapshot()
+        try:
+            yield self._begun()
+        finally:
+            self.restore(home)
+
     def _begun(self) -> TorchLoop:
         if self._fit is None:
             home = self.snapshot()
@@ -220,6 +233,7 @@ class LightningLoop:
             modules=modules_of([self._module, *self._stateful]),
             step=step,
             rates=watched.rates_of(trainer),
+            train_loss_of=TrainingLoss(self._package, trainer) if self._module.automatic_optimization else None,
             eval_loss_of=Evaluation(self._package, trainer, self._fitting.eval_passes, watched.eval_loss),
             data=self._data,
             source=self._fitting.passes.source,

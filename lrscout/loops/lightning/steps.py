@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from lrscout.core.errors import LossError, UnsupportedLoopError
+from lrscout.core.errors import LandscapeUnavailableError, LossError, UnsupportedLoopError
 from lrscout.loops.lightning.data import Passes
 from lrscout.loops.lightning.trainer import Logged, Package
 from lrscout.loops.torch.steps import Backward, Draw, one_number
@@ -197,6 +197,27 @@ class LightningStep:
         return self._call._call_lightning_module_hook(self._trainer, name, *arguments)
 
 
+class TrainingLoss:
+    """The loss whose gradient a step of automatic optimization takes.
+
+    Args:
+        package: the user's Lightning.
+        trainer: the trainer that holds the module.
+    """
+
+    def __init__(self, package: Package, trainer: Any) -> None:
+        self._call = package("trainer.call")
+        self._trainer = trainer
+
+    def __call__(self, batch: Any) -> torch.Tensor:
+        loss = _training_loss(self._call, self._trainer, to_device(self._call, self._trainer, batch))
+        if loss is None:
+            raise LandscapeUnavailableError(
+                "training_step gives no loss for a batch of the landscape's. Let it skip no batch where it is measured."
+            )
+        return loss
+
+
 class Evaluation:
     """The loss of an evaluation batch.
 
@@ -225,11 +246,10 @@ class Evaluation:
             raise UnsupportedLoopError(
                 "Cannot evaluate this module because its training_step also trains. Give it a validation_step."
             )
-        arguments = self._trainer.fit_loop.epoch_loop._build_kwargs({}, batch, 0)
-        output = self._call._call_strategy_hook(self._trainer, "training_step", *arguments.values())
-        if output is None:
+        loss = _training_loss(self._call, self._trainer, batch)
+        if loss is None:
             raise LossError("training_step gave no loss for an evaluation batch. Give the module a validation_step.")
-        return returned_loss(output)
+        return loss
 
     def _validation_loss(self, batch: Any) -> torch.Tensor:
         logged: Logged = self._trainer.fit_loop.epoch_loop.val_loop._results
@@ -266,6 +286,12 @@ class Evaluation:
 
     def _hook(self, name: str, *arguments: Any) -> None:
         self._call._call_lightning_module_hook(self._trainer, name, *arguments)
+
+
+def _training_loss(call: Any, trainer: Any, batch: Any) -> torch.Tensor | None:
+    arguments = trainer.fit_loop.epoch_loop._build_kwargs({}, batch, 0)
+    output = call._call_strategy_hook(trainer, "training_step", *arguments.values())
+    return None if output is None else returned_loss(output)
 
 
 def to_device(call: Any, trainer: Any, batch: Any) -> Any:

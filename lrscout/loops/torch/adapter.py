@@ -100,6 +100,7 @@ def from_torch(
         modules=modules,
         step=step,
         rates=Rates(optimizer, group),
+        train_loss_of=loss_of,
         eval_loss_of=eval_fn or loss_of,
         data=Data(data, eval_data, generators_of([data, eval_data], *used, *modules)),
         source=data,

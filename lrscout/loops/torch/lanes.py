@@ -29,7 +29,7 @@ _PROBE_LANES, _PROBE_STEPS, _PROBE_CORNER = 3, 12, 3
 _PROBE_LR = 0.1
 _PROBE_TOLERANCE = 1e-11
 
-_Slot: TypeAlias = Callable[[torch.Tensor, str, Any], Any]
+Slot: TypeAlias = Callable[[torch.Tensor, str, Any], Any]
 """Makes the slot of a copied optimizer out of a parameter, the slot's name, and its value."""
 
 
@@ -50,7 +50,7 @@ class Lanes:
         self.size = size
         self.parameters = [stacked(parameter, size).requires_grad_() for parameter in trained]
         stacks = dict(zip(trained, self.parameters, strict=True))
-        self._optimizer = _made_anew(optimizer, stacks, partial(_stacked_slot, size=size))
+        self._optimizer = made_anew(optimizer, stacks, partial(_stacked_slot, size=size))
         self._choose_fused()
         finest = all(torch.finfo(parameter.dtype).max > _LARGEST for parameter in trained)
         self._reference = _REFERENCE_LR if finest else 1.0
@@ -199,7 +199,7 @@ class _Probe:
                 value = _corner(value) if name == "step" else _in_double(_corner(value))
             return _stacked_slot(parameter, name, value, size) if is_stacked else copy.deepcopy(value)
 
-        optimizer = _made_anew(self._optimizer, dict(zip(self._originals, parameters, strict=True)), slot)
+        optimizer = made_anew(self._optimizer, dict(zip(self._originals, parameters, strict=True)), slot)
         for group in optimizer.param_groups:
             group["lr"] = float(group["lr"])  # A tensor may be in single precision.
         return optimizer
@@ -221,7 +221,7 @@ def first_sentence(error: BaseException) -> str:
     return lines[0].split(". ")[0].rstrip(".:") if lines else type(error).__name__
 
 
-def _made_anew(optimizer: Optimizer, replaced: Mapping[torch.Tensor, torch.Tensor], slot: _Slot) -> Optimizer:
+def made_anew(optimizer: Optimizer, replaced: Mapping[torch.Tensor, torch.Tensor], slot: Slot) -> Optimizer:
     """Return a copy of an optimizer over other parameters; those that nothing replaces are left out of it."""
     state: defaultdict[Any, Any] = defaultdict(dict)
     memo: dict[int, Any] = {id(optimizer.state): state}

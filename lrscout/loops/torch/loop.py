@@ -11,15 +11,23 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from lrscout.core.errors import EmptyDataError, FleetUnavailableError, UnsupportedLoopError
+from lrscout.core.checks import check_count
+from lrscout.core.errors import (
+    EmptyDataError,
+    FleetUnavailableError,
+    LandscapeUnavailableError,
+    UnsupportedLoopError,
+)
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import NO_EVALUATION, Data, Place
 from lrscout.loops.loaders import begin_epoch
 from lrscout.loops.torch.batches import moved
 from lrscout.loops.torch.fleet import TorchFleet, VectorizableLoop
+from lrscout.loops.torch.landscape import TorchLandscape
 from lrscout.loops.torch.memory import Memory
 from lrscout.loops.torch.processes import Processes, evaluating
 from lrscout.loops.torch.rates import Moving
+from lrscout.loops.torch.steady import DifferentiableLoop
 from lrscout.loops.torch.steps import LossOf, Step, one_number
 
 
@@ -37,6 +45,7 @@ class TorchLoop:
         modules: every module among them.
         step: takes one step.
         rates: the learning rates that are moved.
+        train_loss_of: the loss of a training batch, attached to the graph, or None where only a step can tell.
         eval_loss_of: the loss of an evaluation batch, or None where there is no way to tell.
         data: the batches.
         source: what the training batches come from, such as a loader, which may want to know the epoch.
@@ -53,6 +62,7 @@ class TorchLoop:
         modules: Sequence[nn.Module],
         step: Step,
         rates: Moving,
+        train_loss_of: LossOf | None,
         eval_loss_of: LossOf | None,
         data: Data,
         source: object,
@@ -64,6 +74,7 @@ class TorchLoop:
         self._modules = modules
         self._take_step = step
         self._rates = rates
+        self._train_loss_of = train_loss_of
         self._eval_loss_of = eval_loss_of
         self._data = data
         self._source = source
@@ -96,6 +107,48 @@ class TorchLoop:
 
     def lane_bytes(self) -> int:
         return self._vectorizable().lane_bytes()
+
+    def landscape(self, batches: int) -> TorchLandscape:
+        return self.landscape_on(self.batches_ahead(batches))
+
+    def batches_ahead(self, most: int) -> list[Any]:
+        """Return the next training batches, at most so many and at most those of a pass; the loop stays where it is."""
+        check_count("batches", most, at_least=1)
+        with self._visit():
+            return self._data.ahead(most)
+
+    def landscape_on(
+        self, batches: Sequence[Any], beforehand: Callable[[], AbstractContextManager[Any]] = nullcontext
+    ) -> TorchLandscape:
+        """Return the landscape on given batches.
+
+        Args:
+            batches: the batches.
+            beforehand: opened around each visit of the landscape's.
+
+        Raises:
+            LandscapeUnavailableError: the loss cannot be differentiated; the message says why.
+        """
+        if self._processes.together:
+            raise LandscapeUnavailableError(
+                "Its model is trained by several processes together. Make a loop of the model in one of them."
+            )
+        loss_of = self._train_loss_of or self._eval_loss_of
+        if loss_of is None:
+            raise LandscapeUnavailableError(
+                "update_fn makes the whole update itself. Give loss_fn or step_fn instead, or eval_fn as well."
+            )
+
+        @contextmanager
+        def visit() -> Generator[None]:
+            with beforehand(), self._visit():
+                yield
+
+        loop = DifferentiableLoop(loss_of, self._rates, self._roots, self._modules, self._data, visit, self._left_out)
+        landscape = TorchLandscape(loop, [moved(batch, self._device) for batch in batches])
+        if self._train_loss_of is None:
+            landscape.check_differentiable()
+        return landscape
 
     def snapshot(self) -> Snapshot:
         with self._visit():

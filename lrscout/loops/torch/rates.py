@@ -17,8 +17,17 @@ class Moving(Protocol):
     """The learning rates that a loop moves."""
 
     @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer whose they are."""
+        ...
+
+    @property
     def lr(self) -> float:
         """The lr of the first group that moves."""
+        ...
+
+    def of_copy(self, optimizer: Optimizer) -> Moving:
+        """Return the same rates of a copy of the optimizer."""
         ...
 
     def set(self, lr: float) -> None:
@@ -40,6 +49,7 @@ class Rates:
     """
 
     def __init__(self, optimizer: Optimizer, group: int | str | None = None) -> None:
+        self._optimizer = optimizer
         groups: list[dict[str, Any]] = optimizer.param_groups
         self._moving = list(range(len(groups))) if group is None else [_find(groups, group)]
         self._groups = [groups[index] for index in self._moving]
@@ -57,6 +67,11 @@ class Rates:
         self._shares = [lr / lrs[self._first] for lr in lrs]
 
     @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer whose they are."""
+        return self._optimizer
+
+    @property
     def lr(self) -> float:
         """The lr of the first group that moves."""
         return float(self._groups[self._first]["lr"])
@@ -69,6 +84,7 @@ class Rates:
     def of_copy(self, optimizer: Optimizer) -> Rates:
         """Return the same rates of a copy of the optimizer."""
         rates = copy.copy(self)
+        rates._optimizer = optimizer
         rates._groups = [optimizer.param_groups[index] for index in self._moving]
         return rates
 

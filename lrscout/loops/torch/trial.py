@@ -60,7 +60,7 @@ def try_alone(loss_of: LossOf, roots: Iterable[object], trained: Sequence[Held],
     others = [held for held in held_by(roots) if id(held.tensor) not in taken]
     before = [held.tensor.detach().clone() for held in others]
     places = {(id(container), key) for held in held_by(roots) for container, key in held.places}
-    saved = _Saved(parameters)
+    saved = Saved(parameters)
     generators = _generator_states()
     with torch.autograd.graph.saved_tensors_hooks(saved.note, lambda tensor: tensor):
         loss = attached(one_number(loss_of(batch)))
@@ -130,7 +130,7 @@ def _generator_states() -> Tensors:
     return [torch.get_rng_state(), *on_devices]
 
 
-class _Saved:
+class Saved:
     """What the backward pass keeps: the size of its storages, each counted once, and the coarsest type."""
 
     def __init__(self, left_out: Sequence[torch.Tensor]) -> None:

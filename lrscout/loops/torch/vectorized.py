@@ -70,7 +70,7 @@ class Vectorized:
                 loss = one_number(self._loss_of(batch)).reshape(())
                 return loss, present()
 
-        with explained(), _attention_with_rules(trained[0].device):
+        with explained(), plain_attention(matrices=trained[0].device.type == "cpu"):
             return vmap(lane, randomness="same")(trained, state)
 
     @contextmanager
@@ -118,13 +118,17 @@ def explained() -> Generator[None]:
 
 
 @contextmanager
-def _attention_with_rules(device: torch.device) -> Generator[None]:
-    """Keep attention to operators that have batching rules while the block lasts."""
+def plain_attention(*, matrices: bool = True) -> Generator[None]:
+    """Keep attention to operators that have every rule while the block lasts.
+
+    Args:
+        matrices: whether to keep it to products of matrices, without any operator of its own.
+    """
     backend = torch.backends.mha
     is_fast = backend.get_fastpath_enabled()
     backend.set_fastpath_enabled(False)
     try:
-        with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext():
+        with sdpa_kernel(SDPBackend.MATH) if matrices else nullcontext():
             yield
     finally:
         backend.set_fastpath_enabled(is_fast)

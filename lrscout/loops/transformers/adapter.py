@@ -15,7 +15,7 @@ from lrscout.loops.torch.loop import TorchLoop, modules_of
 from lrscout.loops.torch.rates import check_steppable
 from lrscout.loops.torch.reach import reached_by
 from lrscout.loops.transformers.data import collators_of
-from lrscout.loops.transformers.steps import EvaluationLoss, TrainerRates, TrainerStep
+from lrscout.loops.transformers.steps import EvaluationLoss, TrainerRates, TrainerStep, UpdateLoss
 from lrscout.loops.transformers.training import Training, settings_of
 
 transformers = require("transformers", extra="transformers")
@@ -85,6 +85,7 @@ def from_trainer(
         modules=modules,
         step=TrainerStep(trainer),
         rates=TrainerRates(training, group),
+        train_loss_of=UpdateLoss(trainer),
         eval_loss_of=EvaluationLoss(trainer),
         data=Data(training.updates, training.evaluation, generators, restartable=training.restartable),
         source=training.updates,

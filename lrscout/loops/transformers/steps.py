@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
+from torch.optim import Optimizer
 
 from lrscout.loops.data import batch_size_of
 from lrscout.loops.torch.rates import Rates
@@ -46,6 +47,33 @@ class TrainerStep:
         return loss
 
 
+class UpdateLoss:
+    """The loss whose gradient an update takes, as the trainer's own `training_step` computes it."""
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = trainer
+
+    def __call__(self, update: Update) -> torch.Tensor:
+        losses = [self._loss_of(batch, update.items) for batch in update.batches]
+        total = torch.stack([loss.reshape(()) for loss in losses]).sum()
+        return total if self._is_shared(update.items) else total / len(losses)
+
+    def _loss_of(self, batch: Any, items: Any) -> torch.Tensor:
+        trainer = self._trainer
+        inputs = trainer._prepare_inputs(copy.copy(batch))
+        with trainer.compute_loss_context_manager():
+            loss = trainer.compute_loss(trainer.model_wrapped, inputs, num_items_in_batch=items)
+        return one_number(loss.mean() if trainer.args.n_gpu > 1 else loss)
+
+    def _is_shared(self, items: Any) -> bool:
+        """Whether the loss of each batch is its share in the mean over all that is counted in the update."""
+        trainer = self._trainer
+        told = getattr(trainer, "loss_is_scaled_for_ga", None)  # Older versions do not ask.
+        if told is not None:
+            return told
+        return trainer.compute_loss_func is not None or (trainer.model_accepts_loss_kwargs and items is not None)
+
+
 class TrainerRates:
     """The learning rates of the optimizer that the trainer has by then."""
 
@@ -56,9 +84,18 @@ class TrainerRates:
         self._rates = Rates(self._optimizer, group)
 
     @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer that the trainer has by then."""
+        return self._present().optimizer
+
+    @property
     def lr(self) -> float:
         """The lr of the first group that moves."""
         return self._present().lr
+
+    def of_copy(self, optimizer: Optimizer) -> Rates:
+        """Return the same rates of a copy of the optimizer."""
+        return self._present().of_copy(optimizer)
 
     def set(self, lr: float) -> None:
         """Give the groups that move this lr, or their shares of it."""
