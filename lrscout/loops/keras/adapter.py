@@ -12,9 +12,11 @@ import numpy as np
 from lrscout.core.errors import FleetUnavailableError, UnsupportedLoopError
 from lrscout.core.fleet import Fleet
 from lrscout.core.imports import require
+from lrscout.core.landscape import Landscape
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place
 from lrscout.loops.keras.data import keras_batches
+from lrscout.loops.keras.landscape import KerasLandscapes
 from lrscout.loops.keras.rate import KerasRate
 from lrscout.loops.keras.state import KerasState
 from lrscout.loops.keras.steps import NOT_STEPPED, CompiledStep
@@ -108,6 +110,7 @@ class KerasLoop:
         self._state = KerasState(model, optimizer)
         self._data = data
         self._model = model
+        self._optimizer = optimizer
         self._loss = loss
         self._has_stepped = False
 
@@ -148,6 +151,13 @@ class KerasLoop:
         from lrscout.loops.keras.fleet import KerasFleets  # JAX loads only where Keras runs on it.
 
         return KerasFleets(self._model, self._rate, self._state, self._data, self._loss)
+
+    def landscape(self, batches: int) -> Landscape:
+        return self._landscapes.landscape(batches)
+
+    @cached_property
+    def _landscapes(self) -> KerasLandscapes:
+        return KerasLandscapes(self._model, self._optimizer, self._rate, self._loss, self._state, self._data)
 
     def snapshot(self) -> Snapshot:
         return _Snapshot(self._state.read(), self._data.place())

@@ -135,7 +135,7 @@ class KerasFleets:
             raise
         except Exception as error:
             raise FleetUnavailableError(
-                f"JAX cannot compile its {step} for several lanes at once ({_reason(error)})."
+                f"JAX cannot compile its {step} for several lanes at once ({reason_of(error)})."
             ) from error
         finally:
             self._steps.forget_losses()
@@ -303,8 +303,8 @@ def _accumulated(step: LaneStep) -> LaneStep:
     return steps
 
 
-def _reason(error: BaseException) -> str:
-    """Return the first line of an error of JAX, or of the one that Keras wrapped into another."""
+def reason_of(error: BaseException) -> str:
+    """Return the first line of an error of JAX, also of one that Keras wrapped into another."""
     behind: BaseException | None = error
     while behind is not None:
         if isinstance(behind, (jax.errors.JAXTypeError, jax.errors.JAXIndexError, NotImplementedError)):

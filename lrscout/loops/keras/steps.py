@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,7 +45,7 @@ class CompiledStep:
             LossError: the logs have no loss of that name.
         """
         data = keras.utils.pack_x_y_sample_weight(*batch)
-        with self._mode(), built(self._model._compile_loss):
+        with in_mode(self._model, training=self._kind == "train"), built(self._model._compile_loss):
             function = self._function or self._make()
             # The logs are means since the last reset of the metrics.
             if keras.backend.backend() == "jax":
@@ -89,20 +89,6 @@ class CompiledStep:
                 variable.assign(value)
         return logs
 
-    @contextmanager
-    def _mode(self) -> Generator[None]:
-        """Put the PyTorch modules that a model may hold in the mode that `fit` or `evaluate` puts them in."""
-        if keras.backend.backend() != "torch":
-            yield
-            return
-        before = {module: module.training for module in self._model.modules()}
-        self._model.train(self._kind == "train")
-        try:
-            yield
-        finally:
-            for module, training in before.items():
-                module.training = training
-
 
 def fresh_metrics(model: Any) -> list[Any]:
     """Return the values that a model's metrics have after a reset, and leave the metrics as they are."""
@@ -118,6 +104,26 @@ def fresh_metrics(model: Any) -> list[Any]:
 def no_such_loss(loss: str, logs: Any) -> LossError:
     """Return the error that the logs have no loss of that name."""
     return LossError(f"The model reports no {loss!r}, but {sorted(logs)}. Name the one to watch: loss='...'.")
+
+
+def modules_in(model: Any) -> Iterator[Any]:
+    """Return every PyTorch module in a model, those too that only one of its layers knows."""
+    return (module for layer in model._flatten_layers() for module in layer.modules())
+
+
+@contextmanager
+def in_mode(model: Any, *, training: bool) -> Generator[None]:
+    """Put the PyTorch modules that a model may hold in the mode that `fit` or `evaluate` puts them in."""
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    before = {module: module.training for module in modules_in(model)}
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, mode in before.items():
+            module.training = mode
 
 
 @contextmanager

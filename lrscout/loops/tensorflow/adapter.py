@@ -12,22 +12,11 @@ from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place, as_batches
 from lrscout.loops.loaders import generators_of
+from lrscout.loops.tensorflow.graphs import hidden_generator, is_generator, is_tensorflow_generator
+from lrscout.loops.tensorflow.landscape import TensorFlowLandscape
 from lrscout.loops.tensorflow.pipelines import repeatable
 
 tf = require("tensorflow", extra="tensorflow")
-
-_HIDDEN_STATE = {
-    "Multinomial",
-    "ParameterizedTruncatedNormal",
-    "RandomGamma",
-    "RandomPoissonV2",
-    "RandomShuffle",
-    "RandomStandardNormal",
-    "RandomUniform",
-    "RandomUniformInt",
-    "TruncatedNormal",
-}
-"""Operations that draw from a counter which TensorFlow keeps inside the operation and shows to nobody."""
 
 
 def from_tensorflow(
@@ -118,6 +107,9 @@ class _GradientDescent:
             if gradient is not None:
                 variable.assign_sub(tf.cast(self._used, variable.dtype) * gradient)
 
+    def follow(self, gradients: Sequence[Any]) -> None:
+        self.apply(gradients)
+
 
 class _KerasUpdate:
     """The update of a Keras optimizer."""
@@ -134,6 +126,7 @@ class _KerasUpdate:
                 "Set KERAS_BACKEND=tensorflow."
             )
         from lrscout.loops.keras.rate import KerasRate
+        from lrscout.loops.keras.updates import KerasUpdates
 
         self._trained = variables
         self._optimizer = optimizer
@@ -141,6 +134,7 @@ class _KerasUpdate:
         self.batches = self._rate.batches_for_an_update
         optimizer.build(variables)
         self.variables = [variable.value for variable in optimizer.variables]
+        self._updates = KerasUpdates(optimizer, self._rate, variables)
 
     @property
     def lr(self) -> float:
@@ -156,6 +150,9 @@ class _KerasUpdate:
         # This runs while the step is traced; the optimizer has its schedule again before anybody else sees it.
         with self._rate.taken_over():
             self._optimizer.apply(gradients, self._trained)
+
+    def follow(self, gradients: Sequence[Any]) -> None:
+        self._updates.follow(gradients)
 
 
 @dataclass(frozen=True)
@@ -178,7 +175,9 @@ class TensorFlowLoop:
         data: Data,
         state: list[Any],
     ) -> None:
+        self._variables = list(variables)
         self._update = update
+        self._loss_fn = loss_fn
         self._data = data
         self._state = [*variables, *state, *update.variables]
 
@@ -216,6 +215,11 @@ class TensorFlowLoop:
         finally:
             self._write(before)
 
+    def landscape(self, batches: int) -> TensorFlowLandscape:
+        self._trace()
+        names = [variable.name.partition(":")[0] for variable in self._variables]
+        return TensorFlowLandscape(names, self._variables, self._loss_fn, self._data.ahead(batches), self._update)
+
     def snapshot(self) -> Snapshot:
         self._trace()
         return _Snapshot(self._read(), self._data.place())
@@ -241,7 +245,7 @@ class TensorFlowLoop:
     def _learn_variables(self, function: Any, batch: Any) -> None:
         traced = function.get_concrete_function(batch)
         _check_one_number(traced.structured_outputs)
-        _refuse_hidden_state(traced.graph.as_graph_def())
+        _refuse_hidden_state(traced)
         known = {id(variable) for variable in self._state}
         self._state += [variable for variable in traced.graph.variables if id(variable) not in known]
 
@@ -265,21 +269,18 @@ def _check_one_number(loss: Any) -> None:
         )
 
 
-def _refuse_hidden_state(graph: Any) -> None:
-    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    for node in nodes:
-        if node.op in _HIDDEN_STATE:
-            raise UnsupportedLoopError(
-                f"Cannot bring this loop home because the loss draws from {node.op} ({node.name}), whose counter "
-                "TensorFlow keeps to itself. Draw from a tf.random.Generator or a keras.random.SeedGenerator instead."
-            )
+def _refuse_hidden_state(traced: Any) -> None:
+    if drawn := hidden_generator(traced):
+        raise UnsupportedLoopError(
+            f"Cannot bring this loop home because the loss draws from {drawn}, whose counter TensorFlow keeps to "
+            "itself. Draw from a tf.random.Generator or a keras.random.SeedGenerator instead."
+        )
 
 
 def _seed_if_generator(variable: Any, seed: int) -> None:
     """Start the state of a `tf.random.Generator` or of a Keras seed generator anew."""
-    name = variable.name
-    if name.startswith("StateVar"):
+    if is_tensorflow_generator(variable):
         algorithm = tf.random.Algorithm.PHILOX if variable.shape == (3,) else tf.random.Algorithm.THREEFRY
         variable.assign(tf.random.create_rng_state(seed, algorithm))
-    elif "seed_generator_state" in name:
+    elif is_generator(variable):
         variable.assign(tf.constant([seed, 0], variable.dtype))
