@@ -5,8 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
-KERAS_TESTS := lrscout/loops/keras lrscout/callbacks/keras.py tests/callbacks/test_keras.py tests/examples/test_scripts.py \
-	tests/loops/test_frameworks.py tests/loops/test_home.py tests/loops/test_keras.py tests/loops/test_keras_fleet.py
+KERAS_TESTS := lrscout/loops/keras lrscout/callbacks/keras.py lrscout/callbacks/keras_monitor.py \
+	tests/callbacks/test_keras.py tests/callbacks/test_keras_monitor.py tests/examples/test_scripts.py \
+	tests/loops/test_frameworks.py tests/loops/test_home.py tests/loops/test_keras.py tests/loops/test_keras_fleet.py \
+	tests/loops/test_keras_landscape.py tests/loops/test_keras_landscape_backends.py tests/loops/test_landscapes.py
 
 .PHONY: demo test lint bench docs clean
 
@@ -15,6 +17,8 @@ demo: $(VENV)/demo  ## Find a learning rate for a small network on handwritten d
 	$(BIN)/lrscout lesson --map --out demo/lesson
 	$(BIN)/lrscout range-test lrscout.examples:digits --repeats 3 --out demo
 	$(BIN)/lrscout sweep lrscout.examples:digits --lrs 1e-4:10:24 --steps 1000 --seeds 3 --out demo
+	$(BIN)/lrscout curvature lrscout.examples:digits --out demo
+	$(BIN)/lrscout surface lrscout.examples:line --lr 0.1,0.5,0.75,0.9 --out demo
 
 # Tests run on all cores, so the frameworks shall not each take all of them as well.
 test: export OMP_NUM_THREADS := 1
@@ -33,8 +37,10 @@ bench: $(VENV)/bench  ## Measure, and keep the figures in benchmarks/results/.
 	$(BIN)/python benchmarks/range_test_overhead.py
 	$(BIN)/python benchmarks/keras_overhead.py
 	$(BIN)/python benchmarks/fleet.py
+	$(BIN)/python benchmarks/curvature_cost.py
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/suggestion_quality.py
+	$(BIN)/python benchmarks/monitor_overhead.py
 	$(BIN)/python benchmarks/import_time.py
 
 docs: $(VENV)/docs  ## Build the documentation into site/.
@@ -59,6 +65,7 @@ $(VENV)/test: $(VENV)/pip pyproject.toml
 
 $(VENV)/bench: $(VENV)/test
 	$(INSTALL) --group bench
+	$(INSTALL) --no-deps curvlinops-for-pytorch backpack-for-pytorch
 	touch $@
 
 $(VENV)/docs: $(VENV)/test

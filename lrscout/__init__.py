@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from lrscout.loops.torch.adapter import from_torch as from_torch
     from lrscout.loops.transformers.adapter import from_trainer as from_trainer
     from lrscout.measure.curvature import curvature as curvature
+    from lrscout.measure.line import line as line
+    from lrscout.measure.loss_surface import Surface as Surface
     from lrscout.measure.lr_map import LRMap as LRMap
     from lrscout.measure.range_test import RangeTest as RangeTest
     from lrscout.measure.range_test import range_test as range_test
     from lrscout.measure.sharpness import Curvature as Curvature
+    from lrscout.measure.surface import surface as surface
     from lrscout.measure.sweep import sweep as sweep
 
 __version__ = "0.1.0"
@@ -48,6 +51,7 @@ _HOMES = {
     "RangeTest": "measure.range_test",
     "Stop": "core.curve",
     "Suggestion": "analyse.suggest",
+    "Surface": "measure.loss_surface",
     "curvature": "measure.curvature",
     "from_functions": "loops.functions",
     "from_jax": "loops.jax.adapter",
@@ -57,9 +61,11 @@ _HOMES = {
     "from_tensorflow": "loops.tensorflow.adapter",
     "from_torch": "loops.torch.adapter",
     "from_trainer": "loops.transformers.adapter",
+    "line": "measure.line",
     "range_test": "measure.range_test",
     "restored": "core.loop",
     "suggest": "analyse.suggest",
+    "surface": "measure.surface",
     "sweep": "measure.sweep",
 }
 """The room that each public name lives in. A room, and the framework it knows, loads when a name of it is used."""
