@@ -11,6 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lrscout.analyse.diagnose import Diagnosis as Diagnosis
+    from lrscout.analyse.diagnose import diagnose as diagnose
+    from lrscout.analyse.monitor import Monitor as Monitor
     from lrscout.analyse.suggest import Suggestion as Suggestion
     from lrscout.analyse.suggest import suggest as suggest
     from lrscout.core.curve import Curve as Curve
@@ -45,14 +48,17 @@ _HOMES = {
     "Curvature": "measure.sharpness",
     "Curve": "core.curve",
     "Loop": "core.loop",
+    "Diagnosis": "analyse.diagnose",
     "LRMap": "measure.lr_map",
     "LrscoutError": "core.errors",
+    "Monitor": "analyse.monitor",
     "Outcome": "core.curve",
     "RangeTest": "measure.range_test",
     "Stop": "core.curve",
     "Suggestion": "analyse.suggest",
     "Surface": "measure.loss_surface",
     "curvature": "measure.curvature",
+    "diagnose": "analyse.diagnose",
     "from_functions": "loops.functions",
     "from_jax": "loops.jax.adapter",
     "from_keras": "loops.keras.adapter",
