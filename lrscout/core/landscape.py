@@ -92,7 +92,7 @@ class Landscape(Protocol):
         *,
         warm_up: int = 0,
     ) -> Float[np.ndarray, "step parameter"]:
-        """Return the changes that the optimizer, as it stands, would make if these were the gradients of its next steps.
+        """Return the changes that the optimizer, as it stands, would make if its next steps had these gradients.
 
         Args:
             gradients: the gradients, in the order of the steps; the loss's own are not computed.

@@ -21,7 +21,11 @@ def test_every_outcome_has_a_sentence() -> None:
 
 def test_numbers_that_are_not_finite_become_null() -> None:
     plain = jsonable({"a": np.array([1.0, np.nan, np.inf]), "b": (math.nan, 2), "c": Cost(3, 0, 0.5)})
-    assert plain == {"a": [1.0, None, None], "b": [None, 2], "c": {"steps": 3, "evaluations": 0, "seconds": 0.5, "products": 0}}
+    assert plain == {
+        "a": [1.0, None, None],
+        "b": [None, 2],
+        "c": {"steps": 3, "evaluations": 0, "seconds": 0.5, "products": 0},
+    }
     json.dumps(plain, allow_nan=False)
     assert jsonable(np.float32(0.5)) == 0.5
 

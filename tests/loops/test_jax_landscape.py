@@ -193,15 +193,24 @@ def test_an_evaluation_mode_does_not_replace_a_training_loss_without_a_key() -> 
 
 
 @jax.custom_vjp
+def square(x):
+    return x**2
+
+
+@jax.custom_vjp
 def cubes(x):
     return jnp.sum(x**3)
 
 
-cubes.defvjp(lambda x: (cubes(x), x), lambda x, seed: (3 * seed * x**2,))
+square.defvjp(lambda x: (square(x), x), lambda x, seed: (2 * seed * x,))
+cubes.defvjp(lambda x: (cubes(x), x), lambda x, seed: (3 * seed * square(x),))
 
 
 def test_an_operator_without_a_forward_rule() -> None:
-    derivatives = loop_of(lambda x, _: cubes(x), np.array([1.0, 2.0]), data=[None]).landscape(1).derivatives()
+    here = np.array([1.0, 2.0])
+    with pytest.raises(TypeError, match="can't apply forward-mode"):
+        jax.hessian(cubes)(here)
+    derivatives = loop_of(lambda x, _: cubes(x), here, data=[None]).landscape(1).derivatives()
     assert derivatives.exact
     np.testing.assert_allclose(hessian_of(derivatives), np.diag([6.0, 12.0]), rtol=1e-6)
 

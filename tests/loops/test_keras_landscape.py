@@ -320,7 +320,7 @@ def test_a_model_with_a_step_of_its_own() -> None:
 def test_losses_that_cannot_be_differentiated() -> None:
     with pytest.raises(LandscapeUnavailableError, match=r"curvature of 'extra'.*Leave out loss="):
         landscape_of(OwnStep(), "mse", loss="extra")
-    with pytest.raises(LossError, match=r"array of shape \(14, 1\)"):
+    with pytest.raises(LossError, match=r"one number, .* of shape \(14, 1\)"):
         landscape_of(Vector()).derivatives()
 
 

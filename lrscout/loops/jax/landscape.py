@@ -236,15 +236,16 @@ class _Ways:
         return self._compiled[-1]
 
     def first_for(self, *arguments: Any) -> Callable[..., Any] | None:
-        """Return the first one that can be traced, compiled, or None; once found, it stays."""
+        """Return the first one that can be computed, compiled, or None; once found, it stays."""
         if self._chosen is None:
-            self._chosen = next((way for way in self._compiled if _can_trace(way, *arguments)), None)
+            self._chosen = next((way for way in self._compiled if _has_its_rules(way, *arguments)), None)
         return self._chosen
 
 
-def _can_trace(function: Callable[..., Any], *arguments: Any) -> bool:
+def _has_its_rules(function: Any, *arguments: Any) -> bool:
+    """Whether every operator of a function has the rules that it needs, which some miss only when they are lowered."""
     try:
-        jax.eval_shape(function, *arguments)
+        function.lower(*arguments)
     except Exception:  # Operators without a rule raise whatever they like.
         return False
     return True
