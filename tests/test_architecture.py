@@ -15,6 +15,7 @@ PACKAGE = Path(lrscout.__file__).parent
 FLOORS = {
     "core": 1,
     "analyse": 2,
+    "logs": 2,
     "loops": 2,
     "runners": 3,
     "store": 3,
@@ -25,8 +26,8 @@ FLOORS = {
     "pictures": 5,
     "cli": 6,
 }
-NEIGHBOURS = {("pictures", "lesson")}
-"""Rooms of one floor that may look at each other: the pictures draw the lesson."""
+NEIGHBOURS = {("pictures", "lesson"), ("examples", "lesson")}
+"""Rooms of one floor that may look at each other: the pictures draw the lesson, and its loop is an example."""
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 

@@ -7,9 +7,12 @@ from typing import Annotated
 import typer
 
 import lrscout
+from lrscout.cli.curvature import curvature
+from lrscout.cli.diagnose import diagnose
 from lrscout.cli.lesson import lesson
 from lrscout.cli.range_test import range_test
 from lrscout.cli.studies import studies
+from lrscout.cli.surface import surface
 from lrscout.cli.sweep import sweep
 
 main = typer.Typer(
@@ -18,8 +21,11 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+main.command("curvature")(curvature)
+main.command("diagnose")(diagnose)
 main.command("lesson")(lesson)
 main.command("range-test")(range_test)
+main.command("surface")(surface)
 main.command("sweep")(sweep)
 main.add_typer(studies)
 

@@ -7,6 +7,7 @@
     ├── UnsupportedLoopError (TypeError)       a loop that could not be stepped, or not be brought home
     ├── FleetUnavailableError (TypeError)      a loop that cannot be vectorized
     ├── LandscapeUnavailableError (TypeError)  a loop whose loss cannot be differentiated
+    ├── LogError (ValueError)                  a log file that cannot be read as the log of a run
     ├── MissingDependencyError (ImportError)   a framework that is not installed
     ├── TargetError (LookupError)              a TARGET that leads to no loop
     ├── RunnerError (RuntimeError)             machines that did not do their work
@@ -42,6 +43,10 @@ class FleetUnavailableError(LrscoutError, TypeError):
 
 class LandscapeUnavailableError(LrscoutError, TypeError):
     """The loss of a loop cannot be differentiated, or its optimizer cannot be asked what it would do."""
+
+
+class LogError(LrscoutError, ValueError):
+    """A log file cannot be read, or does not hold the log of a training run."""
 
 
 class MissingDependencyError(LrscoutError, ImportError):

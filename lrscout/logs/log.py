@@ -1,0 +1,33 @@
+"""What is read off a log file: one run's losses, and whatever came with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float, Real
+
+
+@dataclass(frozen=True, eq=False)
+class Log:
+    """One run of a log file, in the order of its steps.
+
+    Args:
+        name: the run's name; of a file with a single run, the file's.
+        steps: the number of each step with a loss, ascending; whole where the file's are.
+        losses: the training loss at those steps; NaN and infinities are kept.
+        lrs: the learning rate at those steps, or None if the file has none.
+        evaluated_at: the numbers of the steps with an evaluation, ascending.
+        evaluations: the evaluation losses at those steps.
+        notes: in sentences, what was chosen, mended or left out.
+    """
+
+    name: str
+    steps: Real[np.ndarray, " step"]
+    losses: Float[np.ndarray, " step"]
+    lrs: Float[np.ndarray, " step"] | None
+    evaluated_at: Real[np.ndarray, " evaluation"]
+    evaluations: Float[np.ndarray, " evaluation"]
+    notes: tuple[str, ...] = ()
