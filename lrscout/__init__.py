@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lrscout.core.loop import Loop as Loop
     from lrscout.core.loop import restored as restored
     from lrscout.core.result import Cost as Cost
+    from lrscout.logs.read import read_log as read_log
     from lrscout.loops.functions import from_functions as from_functions
     from lrscout.loops.jax.adapter import from_jax as from_jax
     from lrscout.loops.keras.adapter import from_keras as from_keras
@@ -69,6 +70,7 @@ _HOMES = {
     "from_trainer": "loops.transformers.adapter",
     "line": "measure.line",
     "range_test": "measure.range_test",
+    "read_log": "logs.read",
     "restored": "core.loop",
     "suggest": "analyse.suggest",
     "surface": "measure.surface",
