@@ -55,6 +55,16 @@ def test_the_pages_of_the_map_and_of_the_store(
     assert capsys.readouterr().out == "digits True 72\n"
 
 
+def test_the_monitors_page_says_what_comes_out(capsys: pytest.CaptureFixture[str]) -> None:
+    keras.utils.set_random_seed(0)
+    loop, callback = blocks_of("docs/monitor.md")
+    exec(loop, {})
+    written = (ROOT / "docs" / "monitor.md").read_text(encoding="utf-8").partition("```text\n")[2].partition("```")[0]
+    assert capsys.readouterr().out.split() == written.split()
+    exec(callback, {})
+    assert ": diverging: " in capsys.readouterr().out
+
+
 def test_the_page_of_the_cluster_is_python() -> None:
     for code in blocks_of("docs/cluster.md"):
         compile(code, "docs/cluster.md", "exec")

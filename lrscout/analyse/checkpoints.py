@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrscout.analyse.diagnose import outcome_of
+from lrscout.analyse.judge import OUTCOME_WHEN_STOPPED, judge
 from lrscout.core.curve import Curve, Outcome, Stop
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def outcome_at(curve: Curve, checkpoint: int) -> Outcome:
         checkpoint: the number of steps taken.
     """
     if not _got_to(curve, checkpoint):
-        return Outcome.NON_FINITE if curve.stopped is Stop.NON_FINITE else Outcome.DIVERGING
-    return outcome_of(curve.losses[: max(checkpoint + 1, _FEWEST_TO_JUDGE)])
+        return OUTCOME_WHEN_STOPPED.get(curve.stopped, Outcome.DIVERGING)
+    return judge(curve.losses[: max(checkpoint + 1, _FEWEST_TO_JUDGE)]).outcome
 
 
 def _got_to(curve: Curve, checkpoint: int) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrscout.analyse.diagnose import outcome_of
+from lrscout.analyse.diagnose import Diagnosis, diagnose
 from lrscout.core.checks import check_count, check_lr
 from lrscout.core.curve import Outcome
 from lrscout.core.loop import restored
@@ -49,10 +50,16 @@ class Descent(Result):
         """The loss at each position of the path, in double precision."""
         return self.problem.loss(self.path[:, 0], self.path[:, 1])
 
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """How the run ended and what would mend it, knowing the problem's limit."""
+        losses = np.where(np.isfinite(self.path).all(axis=1), self.losses, np.nan)
+        return diagnose(losses, self.lr, max_stable_lr=self.problem.max_stable_lr)
+
     @property
     def outcome(self) -> Outcome:
         """How the run ended."""
-        return outcome_of(self.losses) if np.isfinite(self.path).all() else Outcome.NON_FINITE
+        return self.diagnosis.outcome
 
     @property
     def share_of_the_way(self) -> float:
@@ -84,14 +91,13 @@ class Descent(Result):
         w, b = self.path[-1]
         limit = self.problem.max_stable_lr
         where = f"After {self.steps} steps at learning rate {self.lr:g}: w = {w:.4g}, b = {b:.4g}"
-        if self.lr > limit:
-            why = f"{self.lr:g} is above the limit {limit:.3f}, so {Outcome.DIVERGING.sentence}"
-        elif self.arrived:
-            why = "it has arrived at the least-squares line"
-        else:
-            why = f"{self.lr:g} is below the limit {limit:.3f}, and {self.outcome.sentence}"
         exact_w, exact_b = self.problem.least_squares
-        return f"{where}. The exact answer is w = {exact_w:.4f}, b = {exact_b:.4f}: {why}."
+        exact = f"The exact answer is w = {exact_w:.4f}, b = {exact_b:.4f}"
+        if self.lr > limit:
+            return f"{where}. {exact}. {' '.join(self.diagnosis.advice)}"
+        if self.arrived:
+            return f"{where}. {exact}: it has arrived at the least-squares line."
+        return f"{where}. {exact}: {self.lr:g} is below the limit {limit:.3f}, and {self.outcome.sentence}."
 
     def to_dict(self) -> dict[str, Any]:
         w, b = self.path[-1]

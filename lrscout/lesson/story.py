@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lrscout.core.curve import Outcome
 from lrscout.lesson.descent import Descent, descend
 from lrscout.lesson.engines import Engine
 from lrscout.lesson.problem import TRUE_B, TRUE_W, Problem
@@ -66,7 +67,7 @@ class Story:
             f"b = {small.path[-1][1]:.3f}, {math.floor(100 * small.share_of_the_way)} % of the way down.",
             f"Too large: at {large.lr:g} each step jumps over the valley and lands farther away (w, b = {jumps}; after "
             f"200 steps w = {large.path[200][0]:.1e}). No number of steps will ever help."
-            if large.lr > limit
+            if large.outcome in (Outcome.DIVERGING, Outcome.NON_FINITE)
             else f"Too large would be a rate above {limit:.3f}; on these points {large.lr:g} is not yet.",
             f"The range test raises the rate at every step. {self.ladder}",
             "The surface of the loss over w and b is a long narrow bowl. Its curvatures are "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrscout.analyse.checkpoints import evaluation_loss_at, outcome_at, training_loss_at
+from lrscout.analyse.together import judge_together
 from lrscout.core.checks import check_count, check_lr
 from lrscout.core.curve import Curve, Outcome
 from lrscout.core.errors import InvalidValueError
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _NEVER_HELPS = (Outcome.DIVERGING, Outcome.NON_FINITE)
 _SAME_RATE = 1.01
-_HARDLY = 0.1
 _AT_THE_BOTTOM = 1e-6
 """The share of the fall within which losses are the same: in single precision rounding decides among them."""
 
@@ -142,26 +142,16 @@ class LRMap(Result):
 
     @cached_property
     def seed_outcomes(self) -> Any:
-        """How each run was going at each budget: an array of `Outcome` by seed, rate and checkpoint.
-
-        A run is judged by its own training losses, whose noise may hide which way it goes. The other runs then tell:
-        a run below the best rate that has hardly begun to fall as far as they did is too slow, whatever its noise looks
-        like, and one that has fallen does not diverge; a run that stands well above the start diverges.
-        """
-        outcomes = self._read(outcome_at, dtype=object)
-        fall = self.start - float(self.losses.min())
-        if not math.isfinite(fall) or fall <= 0:
-            return outcomes
-        share = (self.start - self.losses) / fall
+        """How each run was going at each budget, judged together: `Outcome` by seed, rate and checkpoint."""
         frontier = self.frontier()
-        below = np.array([[best.lr is not None and lr < best.lr for best in frontier] for lr in self.lrs])
-        still = outcomes == Outcome.PLATEAUED
-        astray = (outcomes == Outcome.DIVERGING) | (outcomes == Outcome.OSCILLATING)
-        outcomes[(still | astray) & below & (np.abs(share) < _HARDLY)] = Outcome.TOO_SLOW
-        outcomes[astray & below & (share >= _HARDLY)] = Outcome.PLATEAUED
-        # That an evaluation loss rises while the training loss falls is not divergence.
-        outcomes[still & (share < -_HARDLY) & (self.training >= self._training_start)] = Outcome.DIVERGING
-        return outcomes
+        return judge_together(
+            self._read(outcome_at, dtype=object),
+            self.losses,
+            self.start,
+            below_best=np.array([[best.lr is not None and lr < best.lr for best in frontier] for lr in self.lrs]),
+            training=self.training,
+            training_start=self._training_start,
+        )
 
     @cached_property
     def _training_start(self) -> Float[np.ndarray, "seed 1 1"]:

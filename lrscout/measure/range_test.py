@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrscout.analyse.judge import OUTCOME_WHEN_STOPPED
 from lrscout.analyse.smoothing import smooth, smoothing_for, without_spikes
 from lrscout.analyse.stop import RangeTestRule
 from lrscout.analyse.suggest import FEWEST_POINTS, RULES, Suggestion, suggest
 from lrscout.core.checks import check_choice, check_count, check_lr, check_share
-from lrscout.core.curve import Curve, Stop
+from lrscout.core.curve import Curve, Outcome, Stop
 from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
 from lrscout.core.loop import Loop, restored
 from lrscout.core.progress import progress
@@ -119,13 +120,9 @@ class RangeTest(Result):
 
     def _ending(self) -> str:
         first = self._first_to_end
-        match first.stopped:
-            case Stop.COMPLETED:
-                return f"The test went all the way to lr {first.lrs[-1]:.3g}."
-            case Stop.DIVERGED:
-                how = "diverged"
-            case Stop.NON_FINITE:
-                how = "was no longer finite"
+        if first.stopped is Stop.COMPLETED:
+            return f"The test went all the way to lr {first.lrs[-1]:.3g}."
+        how = "diverged" if OUTCOME_WHEN_STOPPED[first.stopped] is Outcome.DIVERGING else "was no longer finite"
         return f"The test stopped at lr {first.lrs[-1]:.3g}, where the {self.loss_name} {how}."
 
     def to_dict(self) -> dict[str, Any]:

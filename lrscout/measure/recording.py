@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrscout.analyse.diagnose import outcome_of
+from lrscout.analyse.judge import OUTCOME_WHEN_STOPPED, judge
 from lrscout.analyse.stop import BeyondReturn
 from lrscout.core.curve import Outcome, Stop
 from lrscout.core.landscape import Landscape
@@ -123,10 +123,4 @@ def room_for_positions(parameters: int, runs: int) -> int:
 
 
 def _outcome(losses: list[float], stop: Stop | None) -> Outcome:
-    match stop:
-        case Stop.NON_FINITE:
-            return Outcome.NON_FINITE
-        case Stop.DIVERGED:
-            return Outcome.DIVERGING
-        case _:
-            return outcome_of(np.array(losses))
+    return judge(np.array(losses)).outcome if stop is None else OUTCOME_WHEN_STOPPED[stop]

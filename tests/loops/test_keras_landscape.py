@@ -15,7 +15,6 @@ import lrscout
 from lrscout.core.errors import LandscapeUnavailableError, LossError
 from tests.battery import check_comes_home, check_user_goes_on
 from tests.loops.cases_keras import CASES, array_of
-from tests.loops.landscapes import visit
 
 BACKEND = keras.backend.backend()
 GENERATOR = np.random.default_rng(0)
@@ -144,39 +143,38 @@ NOISY = {
 
 @pytest.mark.parametrize("name", NOISY)
 def test_layers_that_draw_noise_draw_none_and_go_on_drawing_afterwards(name: str) -> None:
-    noisy, quiet = (model_of(NOISY[name](rate)) for rate in (0.5, 0.0))
-    for variable, same in zip(quiet.trainable_variables, noisy.trainable_variables, strict=True):
-        variable.assign(array_of(same))
-    loops = [lrscout.from_keras(model, SENTENCES, Y[:6], batch_size=6) for model in (noisy, quiet)]
-    (position, (loss,)), (_, (expected,)) = (
-        (landscape.position(), landscape.losses(landscape.position()[np.newaxis]))
-        for landscape in (loop.landscape(1) for loop in loops)
-    )
-    assert loss == pytest.approx(expected, rel=1e-5)
-    assert loops[0].landscape(1).derivatives().product(position) == pytest.approx(
-        loops[1].landscape(1).derivatives().product(position), rel=1e-3, abs=1e-4
-    )
-    drawn = {loops[0].step(1e-12) for _ in range(3)}
+    model = model_of(NOISY[name](0.5))
+    landscape = lrscout.from_keras(model, SENTENCES, Y[:6], batch_size=6, shuffle=False).landscape(1)
+    (loss,) = landscape.losses(landscape.position()[np.newaxis])
+    assert loss == pytest.approx(np.mean((outputs_of(model, training=False) - Y[:6]) ** 2), rel=1e-5)
+    drawn = {outputs_of(model, training=True).tobytes() for _ in range(3)}
     assert len(drawn) == 3
+
+
+def outputs_of(model, *, training: bool) -> np.ndarray:
+    outputs = model(keras.ops.convert_to_tensor(SENTENCES), training=training)
+    return keras.ops.convert_to_numpy(outputs)
 
 
 def test_products_are_differences_of_gradients_where_words_are_looked_up_and_read_in_turn() -> None:
     model = model_of(keras.layers.Embedding(5, 2), keras.layers.GRU(3), inputs=(4,), dtype="int32")
     loop = lrscout.from_keras(model, WORDS, Y[:6], batch_size=6, shuffle=False)
-    derivatives = loop.landscape(1).derivatives()
+    landscape = loop.landscape(1)
+    derivatives = landscape.derivatives()
     assert derivatives.exact
     direction = GENERATOR.normal(size=len(derivatives.gradient))
     direction /= np.linalg.norm(direction)
-    variables, gradients = model.trainable_variables, []
-    values = [array_of(variable) for variable in variables]
+    product, start, gradients = derivatives.product(direction), landscape.position(), []
     for sign in (1, -1):
-        moved = np.concatenate([value.ravel() for value in values]) + sign * 0.01 * direction
-        parts = np.split(moved, np.cumsum([value.size for value in values])[:-1])
-        for variable, part in zip(variables, parts, strict=True):
-            variable.assign(part.reshape(variable.shape))
-        gradients.append(loop.landscape(1).derivatives().gradient)
+        set_to(model.trainable_variables, start + sign * 0.01 * direction)
+        gradients.append(landscape.derivatives().gradient)
     expected = (gradients[0] - gradients[1]) / 0.02
-    np.testing.assert_allclose(derivatives.product(direction), expected, rtol=0, atol=1e-2 * np.abs(expected).max())
+    np.testing.assert_allclose(product, expected, rtol=0, atol=1e-2 * np.abs(expected).max())
+
+
+def set_to(variables, position: np.ndarray) -> None:
+    for variable, part in zip(variables, parts_of(position, variables), strict=True):
+        variable.assign(part)
 
 
 class Jitter(keras.layers.Layer):
@@ -236,16 +234,29 @@ def parts_of(vector: np.ndarray, variables) -> list:
     return [keras.ops.convert_to_tensor(part.reshape(v.shape).astype(np.float32)) for part, v in pairs]
 
 
+def line(optimizer) -> keras.Model:
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(optimizer, "mse")
+    return model
+
+
+def apply(optimizer, gradient: np.ndarray, variables) -> None:
+    with torch.no_grad() if BACKEND == "torch" else nullcontext():
+        optimizer.apply(parts_of(gradient, variables), variables)
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_updates_are_those_of_the_optimizer(name: str) -> None:
-    model, twin = (network(OPTIMIZERS[name](), dropout=0.0) for _ in range(2))
-    loops = [lrscout.from_keras(each, Source()) for each in (model, twin)]
-    for loop in loops:
-        for _ in range(3):
-            loop.step(loop.lr)
-    gradients = GENERATOR.normal(size=(3, 29)).astype(np.float32)
-    position = GENERATOR.normal(size=29).astype(np.float32)
-    found = loops[0].landscape(2).updates(gradients, 0.3, position)
+    model, twin = (line(OPTIMIZERS[name]()) for _ in range(2))
+    loop = lrscout.from_keras(model, X, Y, batch_size=14)
+    twin.optimizer.build(twin.trainable_variables)
+    for gradient in GENERATOR.normal(size=(4, 4)):
+        for each in (model, twin):
+            apply(each.optimizer, gradient, each.trainable_variables)
+    gradients = GENERATOR.normal(size=(3, 4)).astype(np.float32)
+    position = GENERATOR.normal(size=4).astype(np.float32)
+    found = loop.landscape(1).updates(gradients, 0.3, position)
     optimizer, variables = twin.optimizer, twin.trainable_variables
     if name == "scheduled":  # The rate that is asked for, wherever the schedule is.
         optimizer._learning_rate = keras.Variable(0.3)
@@ -253,11 +264,9 @@ def test_updates_are_those_of_the_optimizer(name: str) -> None:
         optimizer.learning_rate = 0.3
     scale = optimizer.loss_scale_factor or 1.0
     for gradient, change in zip(gradients, found, strict=True):
-        for variable, part in zip(variables, parts_of(position, variables), strict=True):
-            variable.assign(part)
-        with torch.no_grad() if BACKEND == "torch" else nullcontext():
-            for _ in range(2 if name == "accumulated" else 1):
-                optimizer.apply(parts_of(scale * gradient, variables), variables)
+        set_to(variables, position)
+        for _ in range(2 if name == "accumulated" else 1):
+            apply(optimizer, scale * gradient, variables)
         expected = np.concatenate([array_of(variable).ravel() for variable in variables]) - position
         np.testing.assert_allclose(change, expected, rtol=1e-4, atol=1e-6)
 
@@ -345,7 +354,17 @@ def test_the_variables_are_those_that_the_optimizer_trains() -> None:
     np.testing.assert_allclose(landscape.updates(np.eye(5), 0.5), -np.eye(5) / 2)
 
 
-@pytest.mark.parametrize("name", CASES)
+def visit(case) -> None:
+    """Ask for everything once."""
+    landscape = case.loop.landscape(2)
+    here = landscape.position()
+    landscape.losses(np.stack([here, np.zeros_like(here)]))
+    derivatives = landscape.derivatives()
+    derivatives.product(derivatives.gradient)
+    landscape.updates(derivatives.gradient[np.newaxis], 0.1, warm_up=1)
+
+
+@pytest.mark.parametrize("name", ["everything", "scaled"])
 def test_the_loop_comes_home(name: str) -> None:
     check_comes_home(CASES[name], visit)
 

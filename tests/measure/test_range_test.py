@@ -65,7 +65,7 @@ def test_json_has_its_keys_and_no_number_that_is_none() -> None:
     assert set(result) == {"lrs", "losses", "suggestions", "suggested_lr", "stopped", "cost"}
     assert set(result["suggestions"]) == {"minimum", "steepest", "valley", "slide"}
     assert set(result["suggestions"]["minimum"]) == {"lr", "low", "high", "reason"}
-    assert set(result["cost"]) == {"steps", "evaluations", "seconds"}
+    assert set(result["cost"]) == {"steps", "evaluations", "seconds", "products"}
     assert result["losses"][-1] is None
     assert result["stopped"] == "non_finite"
     assert result["suggested_lr"] == result["suggestions"]["minimum"]["lr"]

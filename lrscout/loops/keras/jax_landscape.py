@@ -13,7 +13,7 @@ from lrscout.core.landscape import Block
 from lrscout.loops.jax.landscape import JaxLandscape, LandscapeProgram
 from lrscout.loops.keras.fleet import reason_of
 from lrscout.loops.keras.state import is_seed
-from lrscout.loops.keras.training_loss import TrainingLoss
+from lrscout.loops.keras.training_loss import TrainingLoss, one_number
 from lrscout.loops.keras.updates import KerasUpdates
 
 jax = require("jax", extra="jax")
@@ -73,7 +73,7 @@ class KerasOnJax:
     def _loss(self, params: Any, state: Any, _: Any, batch: Any) -> Any:
         mapping = [*zip(self._trained, params, strict=True), *zip(self._rest, state, strict=True)]
         with keras.StatelessScope(mapping, collect_losses=True):
-            return self._loss_of(batch)
+            return one_number(self._loss_of(batch))
 
     def _update(self, gradients: Any, opt_state: Any, params: Any, lr: Any, _: Any) -> tuple[Any, Any]:
         slots = self._updates.variables

@@ -13,7 +13,7 @@ from lrscout.core.landscape import Block, Derivatives
 from lrscout.loops.data import Data, batch_size_of
 from lrscout.loops.differences import product_by_differences, unit_and_length
 from lrscout.loops.keras.state import KerasState, is_seed
-from lrscout.loops.keras.training_loss import TrainingLoss
+from lrscout.loops.keras.training_loss import TrainingLoss, one_number
 from lrscout.loops.keras.updates import KerasUpdates
 from lrscout.loops.torch.parameters import Parameters
 from lrscout.loops.torch.vectorized import plain_attention
@@ -71,7 +71,7 @@ class KerasOnTorchLandscape:
 
     def losses(self, positions: Float[np.ndarray, "point parameter"]) -> Float[np.ndarray, " point"]:
         def loss_on(batch: Any) -> Float[np.ndarray, ""]:
-            return np.array(self._loss_of(batch).item(), float)
+            return np.array(one_number(self._loss_of(batch)).item(), float)
 
         with torch.no_grad():
             return np.array([self._mean(self._batches, loss_on, position) for position in positions], float)
@@ -174,7 +174,7 @@ class KerasOnTorchLandscape:
         self, batch: Any, *, create_graph: bool = False
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor | None]]:
         # An operator marked as differentiable only once looks whether what it is given from above has a graph.
-        loss = self._loss_of(batch)
+        loss = one_number(self._loss_of(batch))
         loss = loss * torch.ones_like(loss, requires_grad=create_graph)
         return loss, torch.autograd.grad(loss, self._parameters.tensors, create_graph=create_graph, allow_unused=True)
 

@@ -48,20 +48,24 @@ class TrainingLoss:
         self._model = model
 
     def __call__(self, batch: Any) -> Any:
-        """Return the loss of a batch as a tensor of the backend; what the model remembers may change.
-
-        Raises:
-            LossError: it is not one number.
-        """
+        """Return the loss of a batch as a tensor of the backend; what the model remembers may change."""
         x, y, sample_weight = batch
         model = self._model
         mode = {"training": True} if model._call_has_training_arg else {}
         with silenced(model), in_mode(model, training=True), built(model._compile_loss):
             y_pred = model(x, **mode)
-            loss = model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
-        if shape := tuple(loss.shape):
-            raise LossError(f"The loss must be one number, but compute_loss returns an array of shape {shape}.")
-        return loss
+            return model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+
+
+def one_number(loss: Any) -> Any:
+    """Return a loss as it is.
+
+    Raises:
+        LossError: it is not one number.
+    """
+    if shape := tuple(loss.shape):
+        raise LossError(f"The loss must be one number, but compute_loss returns an array of shape {shape}.")
+    return loss
 
 
 def _overrides(model: Any, method: str) -> bool:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrscout.core.checks import check_lr
-from lrscout.core.errors import LossError, UnsupportedLoopError
+from lrscout.core.errors import UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
 from lrscout.loops.data import Data, Place, as_batches
 from lrscout.loops.loaders import generators_of
-from lrscout.loops.tensorflow.graphs import hidden_generator, is_generator, is_tensorflow_generator
+from lrscout.loops.tensorflow.graphs import check_one_number, hidden_generator, is_generator, is_tensorflow_generator
 from lrscout.loops.tensorflow.landscape import TensorFlowLandscape
 from lrscout.loops.tensorflow.pipelines import repeatable
 
@@ -244,7 +244,7 @@ class TensorFlowLoop:
 
     def _learn_variables(self, function: Any, batch: Any) -> None:
         traced = function.get_concrete_function(batch)
-        _check_one_number(traced.structured_outputs)
+        check_one_number(traced.structured_outputs)
         _refuse_hidden_state(traced)
         known = {id(variable) for variable in self._state}
         self._state += [variable for variable in traced.graph.variables if id(variable) not in known]
@@ -256,17 +256,6 @@ class TensorFlowLoop:
         # Variables that only the evaluation touches may have been learnt of since; evaluating changes nothing.
         for variable, value in zip(self._state, values, strict=False):
             variable.assign(value)
-
-
-def _check_one_number(loss: Any) -> None:
-    shape = getattr(loss, "shape", None)
-    if shape is None:
-        raise LossError(f"The loss must be one number, but it is a {type(loss).__name__}.")
-    if shape.rank != 0:
-        raise LossError(
-            f"The loss must be one number, but it is a tensor of shape {tuple(shape)}. "
-            "Reduce it, for example with tf.reduce_mean."
-        )
 
 
 def _refuse_hidden_state(traced: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lrscout.core.errors import LossError
+
 _HIDDEN_STATE = {
     "Multinomial",
     "ParameterizedTruncatedNormal",
@@ -16,6 +18,22 @@ _HIDDEN_STATE = {
     "TruncatedNormal",
 }
 """Operations that draw from a counter which TensorFlow keeps inside the operation and shows to nobody."""
+
+
+def check_one_number(loss: Any) -> None:
+    """Refuse what a traced function returns for a loss and is none.
+
+    Raises:
+        LossError: it is not one number.
+    """
+    shape = getattr(loss, "shape", None)
+    if shape is None:
+        raise LossError(f"The loss must be one number, but it is a {type(loss).__name__}.")
+    if shape.rank != 0:
+        raise LossError(
+            f"The loss must be one number, but it is a tensor of shape {tuple(shape)}. "
+            "Reduce it, for example with tf.reduce_mean."
+        )
 
 
 def hidden_generator(traced: Any) -> str | None:

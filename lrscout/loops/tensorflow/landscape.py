@@ -13,7 +13,7 @@ from lrscout.core.imports import require
 from lrscout.core.landscape import Block, Derivatives
 from lrscout.loops.data import batch_size_of
 from lrscout.loops.differences import product_by_differences, unit_and_length
-from lrscout.loops.tensorflow.graphs import hidden_generator, is_generator
+from lrscout.loops.tensorflow.graphs import check_one_number, hidden_generator, is_generator
 from lrscout.loops.tensorflow.moments import differentiable_moments, has_constant_means
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class TensorFlowLandscape:
     Raises:
         LandscapeUnavailableError: some of the variables are not real numbers, or the loss is another function at each
             call.
+        LossError: the loss is not one number.
     """
 
     def __init__(
@@ -155,6 +156,8 @@ class TensorFlowLandscape:
         """Return the loss as traced on each batch."""
         loss = tf.function(self._loss_on, reduce_retracing=True)
         traced = [loss.get_concrete_function(batch) for batch, _ in self._batches]
+        for one in traced:
+            check_one_number(one.structured_outputs)
         if drawn := next(filter(None, map(hidden_generator, traced)), None):
             raise LandscapeUnavailableError(
                 f"Cannot tell the curvature of a loss that is another function at each call: it draws from {drawn}, "

@@ -22,6 +22,7 @@ from lrscout.loops.torch.memory import Memory
 from lrscout.loops.torch.parameters import Parameters, trained_by
 from lrscout.loops.torch.rates import Moving
 from lrscout.loops.torch.steps import LossOf, one_number
+from lrscout.loops.torch.traced import is_pure
 from lrscout.loops.torch.vectorized import Held, Tensors, Vectorized, held_by, plain_attention
 
 if TYPE_CHECKING:
@@ -53,6 +54,37 @@ class DifferentiableLoop:
     left_out: Sequence[object]
 
 
+@dataclass(frozen=True)
+class _HeldTensors:
+    """What holds the parameters, None where that is not to be found, and what holds further tensors."""
+
+    trained: Sequence[Held | None]
+    state: Sequence[Held]
+
+    def all_trained(self) -> list[Held]:
+        """Return what holds the parameters.
+
+        Raises:
+            FleetUnavailableError: a parameter is in no place that is to be found.
+        """
+        found = [one for one in self.trained if one is not None]
+        if len(found) < len(self.trained):
+            raise FleetUnavailableError("its optimizer trains a tensor that does not belong to the model.")
+        return found
+
+
+class _Modes:
+    """The modes of modules, which are all that a loss changes that does nothing but compute with tensors."""
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        self._modes = [(module, module.training) for module in modules]
+
+    def bring_back(self) -> None:
+        """Give each module the mode that it had."""
+        for module, mode in self._modes:
+            module.training = mode
+
+
 class SteadyLoss:
     """The loss of a batch, from the same state each time.
 
@@ -72,12 +104,12 @@ class SteadyLoss:
         self._roots = [root for root in loop.roots if not isinstance(root, Optimizer)]
         with loop.visit():
             self.parameters = Parameters(trained_by(loop.rates.optimizer))
-            self._findable = self._trained_among(self._held())
+            self._missing = [one is None for one in self._held().trained]
 
     @contextmanager
     def at(self, position: Float[np.ndarray, " parameter"]) -> Generator[LossOf]:
         """Have the loss of one batch computed at a position, by the loop's own parameters, while the block lasts."""
-        with self._loop.visit(), self.parameters.at(position), self._apart() as state, _replaced(_copies(state)):
+        with self._loop.visit(), self.parameters.at(position), self._apart() as held, _replaced(_copies(held.state)):
             yield self._loss
 
     @contextmanager
@@ -91,23 +123,23 @@ class SteadyLoss:
             FleetUnavailableError: a parameter is in no place that is to be found.
         """
         alone = torch.autograd.graph.disable_saved_tensors_hooks(CANNOT_BE_KEPT)
-        with self._loop.visit(), self._apart() as state:
-            leaves_in_place = zip(self._trained, leaves, strict=True)
-            with _replaced([*leaves_in_place, *_copies(state)]), alone:
+        with self._loop.visit(), self._apart() as held:
+            leaves_in_place = zip(held.all_trained(), leaves, strict=True)
+            with _replaced([*leaves_in_place, *_copies(held.state)]), alone:
                 yield self._loss
 
     @contextmanager
     def changes(self, position: Float[np.ndarray, " parameter"]) -> Generator[tuple[LossOf, list[torch.Tensor]]]:
         """Have the loss computed as by `at`, and know after the block which further tensors it changed."""
         changed: list[torch.Tensor] = []
-        with self._loop.visit(), self.parameters.at(position), self._apart() as state:
-            copies = _copies(state)
+        with self._loop.visit(), self.parameters.at(position), self._apart() as held:
+            copies = _copies(held.state)
             with _replaced(copies):
                 yield self._loss, changed
                 changed += [
-                    held.tensor
-                    for held, twin in copies
-                    if Held(twin, held.places).present() is not twin or not torch.equal(twin, held.tensor)
+                    one.tensor
+                    for one, twin in copies
+                    if Held(twin, one.places).present() is not twin or not torch.equal(twin, one.tensor)
                 ]
 
     @contextmanager
@@ -121,53 +153,51 @@ class SteadyLoss:
             FleetUnavailableError: a parameter is not to be found, or changes in a place where there was none.
         """
         wanted = set(map(id, changed))
-        with self._loop.visit(), self._apart() as state:
-            each = [held for held in state if id(held.tensor) in wanted]
-            others = [held for held in state if id(held.tensor) not in wanted]
+        with self._loop.visit(), self._apart() as held:
+            each = [one for one in held.state if id(one.tensor) in wanted]
+            others = [one for one in held.state if id(one.tensor) not in wanted]
             with _replaced(_copies(others)):
-                yield Vectorized(self._loss, self._trained, each), [held.tensor for held in each]
+                yield Vectorized(self._loss, held.all_trained(), each), [one.tensor for one in each]
 
     @cached_property
     def _is_recurrent(self) -> bool:
         return any(isinstance(module, nn.RNNBase) for module in self._loop.modules)
 
-    @property
-    def _trained(self) -> list[Held]:
-        held = {id(held.tensor): held for held in self._held()}
-        if any(id(tensor) not in held for tensor in self.parameters.tensors):
-            raise FleetUnavailableError("its optimizer trains a tensor that does not belong to the model.")
-        return [held[id(tensor)] for tensor in self.parameters.tensors]
-
-    def _held(self) -> list[Held]:
-        return held_by([*self._loop.modules, *self._roots])
-
-    def _trained_among(self, held: Sequence[Held]) -> set[int]:
-        return {id(one.tensor) for one in held} & set(map(id, self.parameters.tensors))
+    def _held(self) -> _HeldTensors:
+        held = held_by([*self._loop.modules, *self._roots])
+        trained = {id(tensor): None for tensor in self.parameters.tensors}
+        found = {id(one.tensor): one for one in held if id(one.tensor) in trained}
+        state = [one for one in held if id(one.tensor) not in trained]
+        return _HeldTensors([found.get(key) for key in trained], state)
 
     def _loss(self, batch: Any) -> torch.Tensor:
         return one_number(self._loop.loss_of(_untouched(batch))).reshape(())
 
     @contextmanager
-    def _apart(self) -> Generator[list[Held]]:
-        """Set the modes and the generators, bring everything back after the block, and give what holds further tensors.
+    def _apart(self) -> Generator[_HeldTensors]:
+        """Set the modes and the generators, bring everything back after the block, and give what holds tensors.
 
-        These tensors themselves are not brought back: copies are to stand in their places, to which nothing happens any
-        more that a graph could notice.
+        The tensors themselves are not brought back: others are to stand in their places, to which nothing happens
+        afterwards that a graph could notice.
         """
-        trained = set(map(id, self.parameters.tensors))
-        held_now = self._held()
-        if self._trained_among(held_now) != self._findable:
+        held = self._held()
+        if [one is None for one in held.trained] != self._missing:
             raise LandscapeUnavailableError("The model has other parameters by now. Take the landscape anew.")
-        state = [held for held in held_now if id(held.tensor) not in trained]
-        aside = [*self.parameters.tensors, *(held.tensor for held in state)]
-        memory = Memory(self._roots, [*self._loop.left_out, *aside])
+        before = self._remembered(held.state)
         try:
             with self._loop.data.same_draws(), self._twice_differentiable():
                 for module in self._loop.modules:
                     module.training = module.training and isinstance(module, BatchStatistics)
-                yield state
+                yield held
         finally:
-            memory.bring_back()
+            before.bring_back()
+
+    def _remembered(self, state: Sequence[Held]) -> Memory | _Modes:
+        """Remember what a loss may change besides given tensors."""
+        if is_pure(self._loop.loss_of):
+            return _Modes(self._loop.modules)
+        aside = [*self.parameters.tensors, *(one.tensor for one in state)]
+        return Memory(self._roots, [*self._loop.left_out, *aside])
 
     @contextmanager
     def _twice_differentiable(self) -> Generator[None]:
