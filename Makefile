@@ -41,7 +41,6 @@ bench: $(VENV)/bench  ## Measure, and keep the figures in benchmarks/results/.
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/suggestion_quality.py
 	$(BIN)/python benchmarks/diagnosis.py
-	$(BIN)/python benchmarks/curvature_cost.py
 	$(BIN)/python benchmarks/monitor_overhead.py
 	$(BIN)/python benchmarks/import_time.py
 

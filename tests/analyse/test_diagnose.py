@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from lrscout import Curve, Outcome, Stop
 from lrscout.analyse.diagnose import diagnose
 from lrscout.analyse.judge import judge
-from lrscout.analyse.judge import judge
 from lrscout.core.errors import EmptyDataError, InvalidValueError
 from lrscout.lesson.descent import descend
 from lrscout.lesson.engines import make_engine
