@@ -15,7 +15,7 @@ preconditioner, and the curvature that counts is that of the preconditioned Hess
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -25,8 +25,8 @@ from lrscout.core.errors import LandscapeUnavailableError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-_SETTLING = 200
-"""Steps after which corrections for a short past are over: 0.95 to this power is 3e-5."""
+_SETTLING = 120
+"""Steps after which corrections for a short past are over: 0.95 to this power is 2e-3."""
 
 _SAME = 1e-3
 _YOUNG = 0.02
@@ -127,33 +127,89 @@ def dynamics_of(updates: Updates, gradient: Float[np.ndarray, " parameter"]) -> 
         The dynamics, for steps of about the size of this gradient.
 
     Raises:
-        LandscapeUnavailableError: the changes are not proportional to the gradient, or parameters differ in momentum.
+        LandscapeUnavailableError: the changes are not proportional to the gradient and to the learning rate, or
+            parameters differ in momentum.
     """
     asked = _without_zeros(gradient)
-    answers = _answers(updates, asked, warm_up=0)
-    is_young = False
-    if _fades_evenly(answers):
-        first, (second, momentum) = answers[0], _shares(answers)
-    else:
-        settled = _answers(updates, asked, warm_up=_SETTLING)
-        _check_proportional(updates, asked, settled[0])
-        second, momentum = _shares(settled)
-        is_young = abs(_typical(answers[1], answers[0]) - second) > _YOUNG * max(second, _YOUNG)
-        first = settled[0] if is_young else answers[0]
-    if not np.isfinite(first).all() or (first <= 0).any():
-        raise LandscapeUnavailableError("Its optimizer does not go against the gradient in every parameter.")
-    return Dynamics(first, second, momentum, _decay(updates, asked), is_young)
+    answers = _answers(updates, asked)
+    first = _checked(answers[0])
+    _check_scaled_by_lr(updates, asked, first)
+    moving = first > 0
+    if _fades_evenly(answers[:, moving]):
+        return Dynamics(first, *_shares(answers[:, moving]), _decay(updates, asked))
+    settled = _settled(updates, asked)
+    second, momentum = _shares(settled[:, moving])
+    is_young = abs(_typical(answers[1, moving], answers[0, moving]) - second) > _YOUNG * max(second, _YOUNG)
+    return Dynamics(settled[0] if is_young else first, second, momentum, _decay(updates, asked), is_young)
+
+
+def moved_on(dynamics: Dynamics, updates: Updates, gradient: Float[np.ndarray, " parameter"]) -> Dynamics:
+    """Return the dynamics of the same optimizer after further steps, which only change the scale of each parameter.
+
+    Args:
+        dynamics: what it was before.
+        updates: asks the optimizer as it is now.
+        gradient: the gradient where the loop stands now.
+
+    Raises:
+        LandscapeUnavailableError: it does not go against the gradient any more.
+    """
+    if dynamics.is_young:
+        return dynamics_of(updates, gradient)
+    if not dynamics.is_adaptive:
+        return dynamics
+    return replace(dynamics, first=_checked(_answers(updates, _without_zeros(gradient))[0]))
 
 
 def _answers(
-    updates: Updates, asked: Float[np.ndarray, " parameter"], warm_up: int
+    updates: Updates, asked: Float[np.ndarray, " parameter"], lr: float = 1.0
 ) -> Float[np.ndarray, "4 parameter"]:
-    """Return what a gradient changes at once and one, two and three steps later, over the gradient."""
-    # The first of the gradients is that of the warm-up, which must be the same for both.
-    same = [asked] if warm_up else []
-    there, back = np.stack([*same, *[asked] * 4]), np.stack([*same, -asked, *[asked] * 3])
-    changes = updates(there, 1.0, warm_up=warm_up) - updates(back, 1.0, warm_up=warm_up)
-    return -changes[len(same) :] / (2 * asked)
+    """Return what a gradient changes at once and one, two and three steps later, over the gradient and the lr."""
+    there, back = np.stack([asked] * 4), np.stack([-asked, *[asked] * 3])
+    return (updates(back, lr) - updates(there, lr)) / (2 * lr * asked)
+
+
+def _settled(updates: Updates, asked: Float[np.ndarray, " parameter"]) -> Float[np.ndarray, "4 parameter"]:
+    """Return the answers of an optimizer that has forgotten how it began, for which it takes many steps.
+
+    Raises:
+        LandscapeUnavailableError: its steps do not grow with the gradient, as where it takes the gradient's sign.
+    """
+
+    def changes(second: float) -> Float[np.ndarray, "5 parameter"]:
+        # The first of the gradients is also that of the warm-up, and so the same for all questions.
+        return updates(np.stack([asked, second * asked, *[asked] * 3]), 1.0, warm_up=_SETTLING)[1:]
+
+    whole, half, back = changes(1.0), changes(0.5), changes(-1.0)
+    settled = (back - whole) / (2 * asked)
+    first = _checked(settled[0])
+    share = _typical(2 * (half[0] - whole[0])[first > 0] / asked[first > 0], first[first > 0])
+    if abs(share - 1) > _PROPORTIONAL:
+        raise LandscapeUnavailableError(
+            "Half a gradient does not change the parameters half as much, so curvature sets no limit to its lr."
+        )
+    return settled
+
+
+def _checked(first: Float[np.ndarray, " parameter"]) -> Float[np.ndarray, " parameter"]:
+    """Return the first answers, or raise if they are not those of a descent. Parameters may stand still."""
+    if not np.isfinite(first).all() or (first < 0).any() or not first.any():
+        raise LandscapeUnavailableError("Its optimizer does not go against the gradient in every parameter.")
+    return first
+
+
+def _check_scaled_by_lr(
+    updates: Updates, asked: Float[np.ndarray, " parameter"], first: Float[np.ndarray, " parameter"]
+) -> None:
+    """Refuse where parameters keep a learning rate of their own, as those of a group that is held."""
+    at_half = _answers(updates, asked, lr=0.5)[0]
+    if (
+        np.abs(at_half - first).max() > _SAME * first.max()
+        and np.abs(at_half / np.where(first > 0, first, 1) - 1).max() > _YOUNG
+    ):
+        raise LandscapeUnavailableError(
+            "Some of its parameters keep a learning rate of their own, so no limit of one learning rate holds for all."
+        )
 
 
 def _fades_evenly(answers: Float[np.ndarray, "4 parameter"]) -> bool:
@@ -178,19 +234,6 @@ def _shares(answers: Float[np.ndarray, "4 parameter"]) -> tuple[float, float]:
             f"Parameters differ in momentum ({low:.3g} to {high:.3g}), and no one limit holds for them."
         )
     return second, _typical(answers[2], answers[1])
-
-
-def _check_proportional(
-    updates: Updates, asked: Float[np.ndarray, " parameter"], first: Float[np.ndarray, " parameter"]
-) -> None:
-    """Refuse an optimizer whose steps do not grow with the gradient, such as one that takes its sign."""
-    whole = updates(np.stack([asked, asked]), 1.0, warm_up=_SETTLING)[1]
-    half = updates(np.stack([asked, asked / 2]), 1.0, warm_up=_SETTLING)[1]
-    share = _typical(2 * (half - whole) / asked, first)
-    if abs(share - 1) > _PROPORTIONAL:
-        raise LandscapeUnavailableError(
-            "Half a gradient does not change the parameters half as much, so curvature sets no limit to its lr."
-        )
 
 
 def _decay(updates: Updates, asked: Float[np.ndarray, " parameter"]) -> Float[np.ndarray, " parameter"]:

@@ -136,6 +136,8 @@ def extreme_eigenvalues(
     number = min(number, dimension)
     accuracy = 0.0 if dimension <= _SMALL else accuracy
     space = KrylovSpace(product, _random_direction(dimension, np.random.default_rng(seed)), seed)
+    # Where no more vectors fit into memory the errors are as they are then, and told.
+    most_products = min(most_products, max(_FEWEST_VECTORS, 2 * number, _LARGEST_BASIS // (8 * dimension)))
     while space.products < most_products and space.extend():
         values, errors = space.ritz_values()
         ends = np.r_[errors[:number], errors[-number:]]

@@ -56,7 +56,8 @@ def curvature(
             typer.echo(json_format.dumps(shown, allow_nan=False))
         else:
             typer.echo(str(found))
-            for name, end in zip(("Largest", "Smallest"), values or [], strict=False):
-                typer.echo(f"{name} eigenvalues: {', '.join(f'{value:.4g}' for value in end)}.")
+            for name, end in zip(("Largest", "Smallest"), ends or [], strict=False):
+                told = ", ".join(f"{one.value:.4g} (± {one.error:.1g})" for one in end)
+                typer.echo(f"{name} eigenvalues: {told}.")
         if out is not None:
             save_result(found, out, "curvature", silent=json)

@@ -113,7 +113,7 @@ class Differentiable(Protocol):
     """A loop whose loss can be differentiated."""
 
     def landscape(self, batches: int) -> Landscape:
-        """Return the loss over the trained parameters on the next training batches; the loop stays where it is.
+        """Return the loss over the trained parameters on training batches of a new pass; the loop stays where it is.
 
         Args:
             batches: how many batches at most: where a pass over the data has no more than these, it is that pass.

@@ -9,23 +9,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrscout.analyse.critical import CriticalRate, critical_rate
-from lrscout.analyse.dynamics import Dynamics, dynamics_of, plain_descent
+from lrscout.analyse.dynamics import Dynamics, moved_on
 from lrscout.analyse.lanczos import MOST_PRODUCTS, Eigenvalue, largest_eigenvalue
 from lrscout.core.checks import check_choice, check_count, check_lr, check_share
-from lrscout.core.errors import LandscapeUnavailableError, UnsupportedLoopError
-from lrscout.core.landscape import Differentiable, Landscape
+from lrscout.core.errors import InvalidValueError, LandscapeUnavailableError, UnsupportedLoopError
+from lrscout.core.landscape import Derivatives, Differentiable, Landscape
 from lrscout.core.loop import Loop, Snapshot, restored
 from lrscout.core.progress import progress
 from lrscout.core.result import Cost
 from lrscout.measure.sharpness import BatchSharpness, Curvature, Track, View, check_finite
-from lrscout.measure.stability import max_stable_lr
+from lrscout.measure.stability import Inquiry, max_stable_lr
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 OF = ("optimizer", "hessian")
 _MOST_PLACES = 60
-_SAME_STEP = 0.01
 
 
 def curvature(
@@ -78,7 +77,7 @@ def curvature(
     survey = _Survey(
         loop,
         of=check_choice("of", of, OF),
-        lr=loop.lr if lr is None else check_lr("lr", lr),
+        lr=_checked_lr(loop, lr),
         accuracy=check_share("accuracy", accuracy),
         most_products=check_count("most_products", most_products, at_least=1),
         seed=check_count("seed", seed, at_least=0),
@@ -91,6 +90,12 @@ def curvature(
                 raise UnsupportedLoopError(f"Cannot track the sharpness because there is none to be measured. {reason}")
             return survey.by_steps(home, reason)
         return survey.by_derivatives(home, landscape, track)
+
+
+def _checked_lr(loop: Loop, lr: float | None) -> float:
+    if lr is None and loop.lr == 0:  # As at the beginning of a warmup.
+        raise InvalidValueError("The learning rate of the loop is 0 where it stands. Give the lr to speak of: lr=.")
+    return check_lr("lr", loop.lr if lr is None else lr)
 
 
 def _landscape_of(loop: Loop, batches: int) -> tuple[Landscape | None, str]:
@@ -121,11 +126,13 @@ class _Survey:
 
     def by_derivatives(self, home: Snapshot, landscape: Landscape, track: int) -> Curvature:
         """Look at a loss that can be differentiated, and along a run from here."""
-        view = self._view(home, landscape)
-        largest = self._sharpness(view, view.derivatives.gradient)
+        derivatives = check_finite(landscape.derivatives())
+        dynamics = self._dynamics(home, landscape, derivatives.gradient) if self.of == "optimizer" else None
+        view = View(landscape, dynamics, landscape.position())
+        largest = self._sharpness(view, derivatives, derivatives.gradient)
         if largest.relative_error > self.accuracy and len(view.position) > largest.products:
             self._notes.append(f"The sharpness is not yet told to {self.accuracy:.1g}: more products would.")
-        if not view.derivatives.exact:
+        if not derivatives.exact:
             self._notes.append("The products are finite differences of gradients.")
         return Curvature(
             of=self.of,
@@ -154,48 +161,25 @@ class _Survey:
         critical = critical_rate(loss_after, self._evaluate(), self.lr)
         return Curvature(self.of, None, None, None, None, self.lr, critical, None, None, self._cost(), (reason,), None)
 
-    def _view(self, home: Snapshot, landscape: Landscape) -> View:
-        derivatives = check_finite(landscape.derivatives())
-        dynamics = self._dynamics(home, landscape, derivatives.gradient) if self.of == "optimizer" else None
-        return View(landscape, dynamics, derivatives, landscape.position())
-
     def _dynamics(
         self, home: Snapshot, landscape: Landscape, gradient: Float[np.ndarray, " parameter"]
     ) -> Dynamics | None:
         """Return what the optimizer makes of gradients, or None and leave a note why that is not known."""
-        try:
-            dynamics = dynamics_of(landscape.updates, gradient)
-        except LandscapeUnavailableError as error:
-            if self._descends_plainly(home, landscape):
-                return plain_descent(len(gradient))
-            self._notes.append(f"The limit of the optimizer is not known. {error}")
-            return None
-        if dynamics.is_young:
+        inquiry = Inquiry(self.loop, home, landscape, self.lr)
+        dynamics = inquiry.dynamics(gradient)
+        self._steps += inquiry.steps
+        if dynamics is None:
+            self._notes.append(f"The limit of the optimizer is not known. {inquiry.reason}")
+        elif dynamics.is_young:
             self._notes.append(
                 "The optimizer has taken few steps, so the limit is the one that it comes to while its gradient stays "
                 "as it is."
             )
         return dynamics
 
-    def _descends_plainly(self, home: Snapshot, landscape: Landscape) -> bool:
-        """Whether two steps of a loop are what plain gradient descent would do."""
-        if landscape.batches > 1:
-            return False
-        try:
-            for _ in range(2):
-                before, gradient = landscape.position(), landscape.derivatives().gradient
-                self._steps += 1
-                self.loop.step(self.lr)
-                missed = landscape.position() - before + self.lr * gradient
-                if not np.linalg.norm(missed) <= _SAME_STEP * self.lr * np.linalg.norm(gradient):
-                    return False
-        finally:
-            self.loop.restore(home)
-        return True
-
-    def _sharpness(self, view: View, hint: Float[np.ndarray, " parameter"]) -> Eigenvalue:
+    def _sharpness(self, view: View, derivatives: Derivatives, hint: Float[np.ndarray, " parameter"]) -> Eigenvalue:
         largest = largest_eigenvalue(
-            view.product,
+            view.product(derivatives),
             len(view.position),
             hint=hint,
             accuracy=self.accuracy,
@@ -243,14 +227,15 @@ class _Survey:
         places = set(np.linspace(0, steps, min(steps + 1, _MOST_PLACES)).round().astype(int).tolist())
         seen: list[tuple[int, float, float]] = []
         losses: list[float] = []
-        hint = first.derivatives.gradient
+        view, hint = first, None
         with progress("sharpness along the run", steps) as bar:
             for step in range(steps + 1):
                 if step in places:
-                    view = self._moved(first)
-                    if view is None:
+                    derivatives = view.landscape.derivatives()
+                    if not np.isfinite(derivatives.loss) or not np.isfinite(derivatives.gradient).all():
                         break
-                    largest = self._sharpness(view, hint)
+                    view = _moved_on(view, derivatives)
+                    largest = self._sharpness(view, derivatives, derivatives.gradient if hint is None else hint)
                     hint = largest.vector
                     seen.append((step, largest.value, view.limit / self.lr))
                 if step < steps:
@@ -261,19 +246,17 @@ class _Survey:
         at, sharpness, limits = (np.array(column) for column in zip(*seen, strict=True))
         return Track(self.lr, at, sharpness, limits, np.array(losses))
 
-    def _moved(self, view: View) -> View | None:
-        """Return the view from where the loop has come to, or None if there is nothing to be seen any more."""
-        landscape, dynamics = view.landscape, view.dynamics
-        derivatives = landscape.derivatives()
-        if not np.isfinite(derivatives.loss) or not np.isfinite(derivatives.gradient).all():
-            return None
-        if dynamics is not None and dynamics.is_adaptive:
-            dynamics = dynamics_of(landscape.updates, derivatives.gradient)
-        return View(landscape, dynamics, derivatives, landscape.position())
-
     def _evaluate(self) -> float:
         self._evaluations += 1
         return self.loop.evaluate()
 
     def _cost(self) -> Cost:
         return Cost(self._steps, self._evaluations, time.perf_counter() - self._began, self._products)
+
+
+def _moved_on(view: View, derivatives: Derivatives) -> View:
+    """Return the view from where the loop has come to."""
+    dynamics = view.dynamics
+    if dynamics is not None:
+        dynamics = moved_on(dynamics, view.landscape.updates, derivatives.gradient)
+    return View(view.landscape, dynamics, view.landscape.position())

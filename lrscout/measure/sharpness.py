@@ -30,20 +30,20 @@ class View:
     Args:
         landscape: the loss over the parameters.
         dynamics: what the optimizer makes of gradients; None to see the Hessian as it is.
-        derivatives: the derivatives here.
         position: the parameters here.
     """
 
     landscape: Landscape
     dynamics: Dynamics | None
-    derivatives: Derivatives
     position: Float[np.ndarray, " parameter"]
 
-    @property
-    def product(self) -> Product:
-        """The product with the Hessian, preconditioned as the optimizer does it."""
-        hessian = self.derivatives.product
-        return hessian if self.dynamics is None else self.dynamics.preconditioned(hessian)
+    def product(self, derivatives: Derivatives) -> Product:
+        """Return the product with the Hessian, preconditioned as the optimizer does it.
+
+        Args:
+            derivatives: the derivatives here. They may hold on to much memory, so the view does not.
+        """
+        return derivatives.product if self.dynamics is None else self.dynamics.preconditioned(derivatives.product)
 
     @property
     def limit(self) -> float:
@@ -140,7 +140,8 @@ class Curvature(Result):
             raise UnsupportedLoopError(f"There is no spectrum because there is no Hessian. {' '.join(self.notes)}")
         if not np.array_equal(self.view.landscape.position(), self.view.position):
             raise UnsupportedLoopError("The loop has moved on since. Call lrscout.curvature again where it is now.")
-        return extreme_eigenvalues(self.view.product, len(self.view.position), k, accuracy=accuracy)
+        product = self.view.product(self.view.landscape.derivatives())
+        return extreme_eigenvalues(product, len(self.view.position), k, accuracy=accuracy)
 
     def __str__(self) -> str:
         return " ".join([*self._limit(), *self._critical(), *self._batches(), *self._track(), *self.notes]) + (
@@ -189,6 +190,8 @@ class Curvature(Result):
         return self.view is not None and self.view.dynamics is not None and self.view.dynamics.is_adaptive
 
     def _critical(self) -> list[str]:
+        if self.critical.is_flat:
+            return ["The next step changes the loss too little to tell from which learning rate on it raises it."]
         if self.critical.lr is not None:
             return [f"From lr {self.critical.lr:.2g} on, the very next step raises the loss."]
         return [

@@ -29,7 +29,7 @@ from lrscout.measure.plane import (
     trails_of,
 )
 from lrscout.measure.recording import record, room_for_positions
-from lrscout.measure.stability import stability_limit
+from lrscout.measure.stability import Inquiry
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -99,11 +99,11 @@ def surface(
         max_stable_lr = check_lr("max_stable_lr", max_stable_lr)
     if isinstance(directions, str):
         check_choice("directions", directions, CHOICES)
-    rates = _checked_rates(loop, lr)
     if steps is None:
         with_path = lr is not None or (isinstance(directions, str) and directions != "random")
         steps = _STEPS if with_path else 0
     steps = _checked_steps(steps, asked=lr is not None)
+    rates = _checked_rates(loop, lr) if steps else []
 
     began = time.perf_counter()
     with restored(loop) as home, progress("surface", len(rates) * steps + resolution**2) as bar:
@@ -114,8 +114,9 @@ def surface(
         plane = _plane(chosen, ground.landscape, start, trails, np.random.default_rng(seed))
         minimum, products = quadratic_minimum(ground, start) if plane.kind == "parameters" else (None, 0)
         if max_stable_lr is None:
-            max_stable_lr, more = stability_limit(ground.landscape)
-            products += more
+            inquiry = Inquiry(loop, home, ground.landscape, rates[0] if rates else loop.lr)
+            max_stable_lr = inquiry.limit()
+            products += inquiry.products
         landmarks = start if minimum is None else np.stack([start, minimum])
         axes = _axes(plane, [np.atleast_2d(landmarks), *(trail.seen for trail in trails)], span, resolution)
         losses = ground.over(plane, axes)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrscout.analyse.critical import critical_rate
+from lrscout.core.errors import InvalidValueError
 
 
 @given(st.floats(1e-6, 1e6), st.floats(1e-6, 1e6), st.floats(-1e3, 1e3))
@@ -43,3 +44,20 @@ def test_no_rate_raises_or_every_rate_does() -> None:
 def test_a_loss_that_is_none_is_a_rise() -> None:
     found = critical_rate(lambda lr: -lr if lr < 0.3 else math.nan, 0.0, 0.01)
     assert found.lr == pytest.approx(0.3, rel=0.2)
+
+
+@given(st.floats(1e-3, 1.0), st.floats(1e-2, 1e2))
+def test_near_a_minimum_it_is_right_or_says_that_the_loss_is_flat(distance: float, start_lr: float) -> None:
+    """The loss `1 + x**2 / 2` where the next step is along x: its critical rate is 2 however near the minimum is."""
+    found = critical_rate(lambda lr: 1 + (distance * (1 - lr)) ** 2 / 2, 1 + distance**2 / 2, start_lr)
+    if distance > 0.01:
+        assert not found.is_flat
+    if found.is_flat:
+        assert found.lr is None
+    else:
+        assert found.low * (1 - 1e-6) <= 2 <= found.high * (1 + 1e-6)
+
+
+def test_a_loss_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(InvalidValueError, match="Start from where it is finite"):
+        critical_rate(lambda lr: 1.0, math.nan, 0.1)

@@ -229,6 +229,38 @@ class TestMore:
         with pytest.raises(InvalidValueError, match=message):
             lrscout.curvature(FRAMEWORKS["functions"](Problem(np.ones(2)), 0.1, 0.0), **arguments)
 
+    def test_a_group_that_is_held_leaves_no_limit_of_one_rate(self) -> None:
+        module = torch.nn.Module()
+        module.a, module.b = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2))
+        groups = [{"params": [module.a], "lr": 0.1}, {"params": [module.b], "lr": 0.15}]
+
+        def loss(batch):
+            return (module.a**2).sum() / 2 + 5 * (module.b**2).sum() / 2
+
+        def made(group):
+            optimizer = torch.optim.SGD(groups, lr=0.1)
+            return lrscout.from_torch(module, optimizer, step_fn=loss, data=[torch.zeros(1)], group=group)
+
+        held = lrscout.curvature(made(0))
+        assert held.max_stable_lr is None
+        assert "keep a learning rate of their own" in str(held)
+        # Moved together, the second group steps 1.5 times as far: its curvature counts as 7.5.
+        assert lrscout.curvature(made(None)).max_stable_lr == pytest.approx(2 / 7.5, rel=1e-4)
+
+    def test_a_warmup_that_begins_at_zero_needs_a_rate_to_speak_of(self) -> None:
+        module = torch.nn.Module()
+        module.x = torch.nn.Parameter(torch.ones(2))
+        optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: step / 10)
+        loop = lrscout.from_torch(module, optimizer, step_fn=lambda batch: (module.x**2).sum(), data=[torch.zeros(1)])
+        with pytest.raises(InvalidValueError, match="Give the lr to speak of"):
+            lrscout.curvature(loop)
+        assert lrscout.curvature(loop, lr=0.1).max_stable_lr == pytest.approx(1, rel=1e-4)
+
+    def test_a_result_holds_no_graph(self) -> None:
+        found = lrscout.curvature(FRAMEWORKS["torch"](Problem(np.ones(3)), 0.1, 0.0))
+        assert not any("derivatives" in name for name in vars(found.view))
+
     def test_what_is_no_loop_is_refused(self) -> None:
         with pytest.raises(UnsupportedLoopError, match="from_"):
             lrscout.curvature(3)

@@ -164,7 +164,9 @@ def test_the_limit_and_the_minimum_are_those_of_the_quadratic() -> None:
 def test_the_limit_is_that_of_the_optimizer() -> None:
     limit = 3.8 / np.linalg.eigvalsh(STEEP)[-1]
     assert surface(bowl(STEEP, [1.0, -2.0], momentum=0.9), steps=10).max_stable_lr == pytest.approx(limit, rel=1e-6)
-    assert surface(bowl(STEEP, [1.0, -2.0], updates_of=None), steps=10).max_stable_lr is None
+    plain = surface(bowl(STEEP, [1.0, -2.0], updates_of=None), steps=10).max_stable_lr
+    assert plain == pytest.approx(2 / np.linalg.eigvalsh(STEEP)[-1], rel=1e-6)
+    assert surface(bowl(STEEP, [1.0, -2.0], momentum=0.9, updates_of=None), steps=10).max_stable_lr is None
     assert surface(bowl(STEEP, [1.0, -2.0], updates_of=None), steps=10, max_stable_lr=0.9).max_stable_lr == 0.9
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,21 @@ from lrscout.loops.torch.lanes import first_sentence
 from lrscout.loops.torch.vectorized import Tensors
 
 _COMPUTED_ANEW = "CheckpointFunctionBackward"
-_REFUSES = "torch::autograd::Error"
+_REFUSE = {"torch::autograd::Error", "torch::autograd::NotImplemented"}
+
+_ORDINARY = re.compile(
+    r"(?!.*Backward.*Backward)\w+Backward\d+|torch::autograd::(AccumulateGrad|CopySlices|CopyBackwards)"
+)
+"""Operators of which a gradient may consist; those with a name such as TanhBackwardBackward0 were made for one."""
+
+_MADE_FOR_GRADIENTS = re.compile(
+    r"(AdaptiveAvgPool2D|AdaptiveMaxPool2D|AvgPool2D|BinaryCrossEntropy|Convolution|CudnnBatchNorm|Elu|EmbeddingDense|Gelu"
+    r"|GridSampler2D|Hardshrink|Hardswish|Hardtanh|HuberLoss|LeakyRelu|LogSigmoid|LogSoftmax|MaxPool2DWithIndices|MseLoss"
+    r"|NativeBatchNorm|NativeLayerNorm|NllLoss|NllLoss2D|PreluKernel|ReflectionPad2D|ReplicationPad2D|Select|Sigmoid|Slice"
+    r"|SmoothL1Loss|Softmax|Softplus|Softshrink|Tanh|Threshold|UpsampleBilinear2D|UpsampleNearest2D)"
+    r"Backward(Data)?Backward\d+"
+)
+"""Those that are known to have a derivative of their own. Not all have one, and some say so only when asked for it."""
 
 Gradients = Sequence[torch.Tensor | None]
 """The gradient over each of several tensors, None where the loss does not depend on one."""
@@ -74,13 +89,22 @@ class LossGraph:
         return _reached([self._loss])
 
 
-def refuse_to_be_differentiated(gradients: Gradients) -> bool:
-    """Whether an operator on the way to gradients says that it must not be differentiated again.
+def operators_of(gradients: Gradients) -> set[str]:
+    """Return the names of the operators on the way to gradients."""
+    return {node.name() for node in _reached(gradient for gradient in gradients if gradient is not None)}
 
-    Over given tensors PyTorch would not hear of it, and take what the operator returned to be the same everywhere.
+
+def refuse_to_be_differentiated(operators: set[str]) -> bool:
+    """Whether some operators say that they must not, or cannot, be differentiated.
+
+    Over given tensors PyTorch need not hear of it, and may take what an operator returned to be the same everywhere.
     """
-    nodes = _reached(gradient for gradient in gradients if gradient is not None)
-    return any(node.name() == _REFUSES for node in nodes)
+    return not operators.isdisjoint(_REFUSE)
+
+
+def are_known_to_be_differentiable(operators: set[str]) -> bool:
+    """Whether all of some operators have a derivative for sure."""
+    return all(_ORDINARY.fullmatch(name) or _MADE_FOR_GRADIENTS.fullmatch(name) for name in operators)
 
 
 def products(

@@ -13,7 +13,14 @@ import torch
 from lrscout.core.errors import FleetUnavailableError, LandscapeUnavailableError
 from lrscout.core.landscape import Derivatives
 from lrscout.loops.differences import product_by_differences, unit_and_length
-from lrscout.loops.torch.graphs import Gradients, LossGraph, products, refuse_to_be_differentiated
+from lrscout.loops.torch.graphs import (
+    Gradients,
+    LossGraph,
+    are_known_to_be_differentiable,
+    operators_of,
+    products,
+    refuse_to_be_differentiated,
+)
 from lrscout.loops.torch.steady import CANNOT_BE_KEPT, SteadyLoss
 from lrscout.loops.torch.trial import Saved
 
@@ -82,6 +89,8 @@ class Hessians:
     def _by_a_graph(self, position: Float[np.ndarray, " parameter"], shares: Sequence[Share]) -> Derivatives:
         kept = _KeptGraph(self._loss, position, shares)
         self._is_homemade |= kept.is_homemade
+        if kept.is_known and not kept.is_homemade:
+            self._proven.add(self._by_a_graph)  # A trial would cost as much as a product.
         return Derivatives(kept.loss, kept.gradient, kept.product)
 
     def _anew(self, position: Float[np.ndarray, " parameter"], shares: Sequence[Share]) -> Derivatives:
@@ -91,7 +100,7 @@ class Hessians:
         def product_of(part: Share, unit: Float[np.ndarray, " parameter"]) -> Float[np.ndarray, " parameter"]:
             with torch.enable_grad(), self._loss.at(position) as loss_of:
                 gradients = LossGraph(loss_of(part.batch)).gradients(parameters.tensors, create_graph=True)
-                _check_twice(gradients)
+                _check(operators_of(gradients))
                 along = products(gradients, parameters.tensors, parameters.parts(unit), retain_graph=False)
                 return part.share * parameters.flat(along)
 
@@ -170,13 +179,15 @@ class _KeptGraph:
 
     def __init__(self, loss: SteadyLoss, position: Float[np.ndarray, " parameter"], shares: Sequence[Share]) -> None:
         self._parameters = loss.parameters
-        self._leaves = [torch.nn.Parameter(part) for part in loss.parameters.parts(position)]
+        self._leaves = [torch.nn.Parameter(part.clone()) for part in loss.parameters.parts(position)]
         self._gradients: Gradients = [None] * len(self._leaves)
         self.loss = 0.0
-        self.is_homemade = False
+        self.is_homemade, self.is_known = False, True
         for part in shares:
             self._add(loss, part)
         self.gradient = self._parameters.flat(self._gradients)
+        # What a loss writes to its parameters may be in the way of another batch's graph.
+        self.is_known &= not any(leaf._version for leaf in self._leaves)
 
     def product(self, direction: Float[np.ndarray, " parameter"]) -> Float[np.ndarray, " parameter"]:
         """Return the product of the Hessian with a direction."""
@@ -193,7 +204,9 @@ class _KeptGraph:
                 gradients = self._gradients_of(graph)
         except FleetUnavailableError as error:
             raise CannotMultiplyError from error
-        _check_twice(gradients)
+        operators = operators_of(gradients)
+        _check(operators)
+        self.is_known &= are_known_to_be_differentiable(operators)
         self.loss += part.share * graph.value
         self.is_homemade |= graph.is_homemade
         self._gradients = [
@@ -219,8 +232,8 @@ class _KeptGraph:
             raise CannotMultiplyError from error
 
 
-def _check_twice(gradients: Gradients) -> None:
-    if refuse_to_be_differentiated(gradients):
+def _check(operators: set[str]) -> None:
+    if refuse_to_be_differentiated(operators):
         raise CannotMultiplyError
 
 

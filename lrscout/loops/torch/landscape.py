@@ -80,7 +80,7 @@ class TorchLandscape:
                 copied = _CopiedOptimizer(self._loop, self._parameters, lr)
                 start = self._parameters.parts(np.zeros_like(self._parameters.flat()) if position is None else position)
                 for step in range(warm_up):
-                    copied.change(gradients[0] if step % 2 == 0 else -gradients[0], start)
+                    copied.step(gradients[0] if step % 2 == 0 else -gradients[0], start)
                 changes = [copied.change(gradient, start) for gradient in gradients]
             except Exception as error:  # It is the user's code, or another library's.
                 raise LandscapeUnavailableError(
@@ -121,16 +121,20 @@ class _CopiedOptimizer:
         self._optimizer = made_anew(loop.rates.optimizer, copies, lambda _, __, value: _copied(value))
         loop.rates.of_copy(self._optimizer).set(lr)
 
-    @torch.no_grad()
     def change(
         self, gradient: Float[np.ndarray, " parameter"], start: Sequence[torch.Tensor]
     ) -> Float[np.ndarray, " parameter"]:
         """Take a step with a gradient from given parameters, and return how they change."""
+        self.step(gradient, start)
+        return self._parameters.flat(self._copies) - self._parameters.flat(start)
+
+    @torch.no_grad()
+    def step(self, gradient: Float[np.ndarray, " parameter"], start: Sequence[torch.Tensor]) -> None:
+        """Take a step with a gradient from given parameters."""
         for copied, part, value in zip(self._copies, self._parameters.parts(gradient), start, strict=True):
             copied.copy_(value)
             copied.grad = part.contiguous()
         self._optimizer.step()
-        return self._parameters.flat(self._copies) - self._parameters.flat(start)
 
 
 def _copied(value: Any) -> Any:

@@ -112,7 +112,7 @@ class TorchLoop:
         return self.landscape_on(self.batches_ahead(batches))
 
     def batches_ahead(self, most: int) -> list[Any]:
-        """Return the next training batches, at most so many and at most those of a pass; the loop stays where it is."""
+        """Return training batches of a new pass, at most so many and at most all of it; the loop stays where it is."""
         check_count("batches", most, at_least=1)
         with self._visit():
             return self._data.ahead(most)
