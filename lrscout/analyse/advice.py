@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 from lrscout.analyse.extrapolate import StepsNeeded
@@ -17,10 +17,13 @@ _NOISY = 1e-3
 """A single loss that scatters by more than this share of the whole fall shows noise that a smaller rate may take
 away."""
 
+_NOTHING = 1e-12
+
 _SUDDEN = 0.1
 """The share of a run after which a rise that begins after a fall is one that came suddenly."""
 
 _SURE = 3.0
+_FEWEST = 6
 _ROOM = 10.0
 """How many times the rate the limit must be for a run that converges to be told of a higher one."""
 
@@ -72,6 +75,8 @@ def advise(judgement: Judgement, known: Circumstances) -> Advice:
         known: what else is known of it.
     """
     outcome, evidence = judgement.outcome, judgement.evidence
+    if known.lr is not None and known.lr <= 0:  # As at the end of a decay; no share of it is a rate.
+        known = replace(known, lr=None)
     match outcome:
         case Outcome.DIVERGING:
             sentences, suggested = _of_divergence(evidence, known)
@@ -79,6 +84,8 @@ def advise(judgement: Judgement, known: Circumstances) -> Advice:
             sentences, suggested = _of_lost_numbers(evidence, known)
         case Outcome.OSCILLATING:
             sentences, suggested = _of_oscillation(evidence, known)
+        case Outcome.TOO_SLOW | Outcome.CONVERGING if _stands_above_its_start(evidence):
+            sentences, suggested = _of_a_jump(evidence, known)
         case Outcome.TOO_SLOW:
             sentences, suggested = _of_slowness(evidence, known)
         case Outcome.CONVERGING:
@@ -95,7 +102,14 @@ def _of_divergence(evidence: Evidence, known: Circumstances) -> Advice:
             f"{why}no number of steps will help.",
             f"Try {known.limit / 2:.3g}, half of the limit.",
         ), known.limit / 2
-    if evidence.growth is None:
+    if evidence.losses < _FEWEST:
+        lower = None if known.lr is None else known.lr / _STEP_DOWN
+        return (
+            f"The loss has risen from {evidence.start:.3g} to {evidence.end:.3g}, but {evidence.losses} losses show a "
+            "direction and no more.",
+            "If it goes on, try a tenth of the rate.",
+        ), lower
+    if not _surely_grows(evidence):
         why = f"The loss has risen from {evidence.start:.3g} to {evidence.end:.3g} and rises still; "
     else:
         since = "" if evidence.grows_from == known.first_step else f" since step {evidence.grows_from:.0f}"
@@ -108,6 +122,10 @@ def _of_divergence(evidence: Evidence, known: Circumstances) -> Advice:
         )
     suggested, how = _below(evidence, known)
     return (*sentences, how), suggested
+
+
+def _surely_grows(evidence: Evidence) -> bool:
+    return evidence.growth is not None and evidence.growth - _SURE * (evidence.growth_error or 0.0) > 1
 
 
 def _factor(evidence: Evidence) -> str:
@@ -124,9 +142,9 @@ def _came_suddenly(evidence: Evidence, known: Circumstances) -> bool:
 
 def _below(evidence: Evidence, known: Circumstances) -> tuple[float | None, str]:
     """Return a rate at which a run that diverged should not, and the sentence that says why."""
-    if known.lr is None or known.lr <= 0:
+    if known.lr is None:
         return None, "Try a tenth of its learning rate; told the rate, this can say more."
-    if not known.constant or evidence.growth is None:
+    if not known.constant or evidence.growth is None or not _surely_grows(evidence):
         return known.lr / _STEP_DOWN, f"Try {known.lr / _STEP_DOWN:.3g}, a tenth of the rate."
     # A quadratic's loss grows by (lr * sharpness - 1)^2 per step under plain gradient descent.
     limit = 2 * known.lr / (1 + sqrt(evidence.growth))
@@ -178,15 +196,17 @@ def _of_oscillation(evidence: Evidence, known: Circumstances) -> Advice:
 def _of_slowness(evidence: Evidence, known: Circumstances) -> Advice:
     slope = f"by {-(evidence.slope or 0.0):.3g} per step"
     why = f"The loss falls {slope} on nearly a straight line: it has hardly begun to come closer."
-    if known.lr is None or known.lr <= 0:
+    if not known.constant:
+        return (why, "The rate changed along the run: raise the whole schedule; a range test shows how far."), None
+    if known.lr is None:
         return (why, "Raise its learning rate tenfold; a range test shows how far one may go."), None
+    if known.above_limit and known.limit is not None:
+        return (why, f"Try {known.limit / 2:.3g}, half of the limit."), known.limit / 2
     if known.limit is not None:
         if known.lr >= known.limit / 2:
             return (why, f"{known.lr:.4g} is close to the limit {known.limit:.3g}, so take more steps."), known.lr
         higher = known.limit / 2
         return (why, f"Try {higher:.3g}, half of the limit, which goes {higher / known.lr:.3g} times as far."), higher
-    if not known.constant:
-        return (why, "The rate changed along the run: raise the whole schedule; a range test shows how far."), None
     higher = known.lr * _STEP_DOWN
     if known.budget is not None and isinstance(known.steps_needed, StepsNeeded):
         left = known.budget - known.last_step - 1
@@ -200,12 +220,29 @@ def _of_slowness(evidence: Evidence, known: Circumstances) -> Advice:
     return (why, f"Try {higher:.3g}, ten times the rate; a range test shows how far one may go."), higher
 
 
+def _stands_above_its_start(evidence: Evidence) -> bool:
+    start, end = evidence.start or 0.0, evidence.end or 0.0
+    return end > start + _SURE * (evidence.noise or 0.0)
+
+
+def _of_a_jump(evidence: Evidence, known: Circumstances) -> Advice:
+    why = (
+        f"The loss comes down from a jump and still stands at {evidence.end:.3g}, above its start, "
+        f"{evidence.start:.3g}: the steps were too long for it."
+    )
+    if known.lr is None or not known.constant:
+        return (why, "Stay below the rate at which it jumped."), None
+    return (why, f"Try {known.lr / _STEP_DOWN:.3g}, a tenth of the rate."), known.lr / _STEP_DOWN
+
+
 def _of_convergence(evidence: Evidence, known: Circumstances) -> Advice:
     why = f"The loss is down from {evidence.start:.3g} to {evidence.end:.3g}, and its fall slows as it should."
     if evidence.gain_left is not None:
         why += f" Going on like this would bring it about {evidence.gain_left:.2g} lower."
     if known.lr is None:
         return (why,), None
+    if known.above_limit and known.limit is not None:
+        return (why, f"Try {known.limit / 2:.3g}, half of the limit."), known.limit / 2
     if known.limit is not None and known.lr < known.limit / _ROOM:
         higher = known.limit / 2
         return (why, f"The limit leaves room: try {higher:.3g}, half of it."), higher
@@ -217,11 +254,16 @@ def _of_convergence(evidence: Evidence, known: Circumstances) -> Advice:
 def _of_standstill(evidence: Evidence, known: Circumstances) -> Advice:
     start, end, noise = evidence.start or 0.0, evidence.end or 0.0, evidence.noise or 0.0
     if end > start + _SURE * noise:
-        lower = None if known.lr is None else known.lr / _STEP_DOWN
+        lower = None if known.lr is None or not known.constant else known.lr / _STEP_DOWN
         why = f"The loss has settled at {end:.3g}, above its start, {start:.3g}: the steps are too long to come down."
         return (why, "Lower the rate tenfold." if lower is None else f"Try {lower:.3g}, a tenth of the rate."), lower
+    if max(noise, abs(start - end)) <= _NOTHING * abs(start):
+        why = "The loss has not moved at all: no step reaches it, as where the rate is 0 or parameters are frozen."
+        return (why, "No rate is suggested, since none has been tried."), None
     if noise > _NOISY * abs(start - end) and noise > 0:
         why = f"The loss stands at {end:.3g} and scatters by {noise:.2g} around it."
+        if not known.constant:
+            return (why, "The rate has changed along the run: let it decay sooner, or start it higher."), None
         lower = None if known.lr is None else known.lr / _STEP_DOWN
         to = "a tenth" if lower is None else f"{lower:.3g}"
         how = f"Let the rate decay, to {to} or to zero: what the steps' own noise holds up comes down with it."

@@ -25,8 +25,9 @@ from lrscout.core.errors import LandscapeUnavailableError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-_SETTLING = 120
-"""Steps after which corrections for a short past are over: 0.95 to this power is 2e-3."""
+_SETTLING = 500
+_SMALL = 1e-2
+"""Steps after which corrections for a short past are over: 0.99 to this power is 0.7 %."""
 
 _SAME = 1e-3
 _YOUNG = 0.02
@@ -71,7 +72,19 @@ class Dynamics:
     @property
     def limit(self) -> float:
         """The product of lr and preconditioned curvature below which it is stable."""
-        return 2 * (1 + self.momentum) / (1 + self.momentum - self.second)
+        return 2 * (1 + self.momentum) / (1 + self.momentum - self.second) / self._unit
+
+    @property
+    def scale(self) -> Float[np.ndarray, " parameter"]:
+        """The preconditioner: one where parameters are treated alike, else what a lasting gradient is scaled by."""
+        return self.first / self._unit
+
+    @property
+    def _unit(self) -> float:
+        """What of the first change is not the preconditioner's, as the field's formulas have it."""
+        if not self.is_adaptive:
+            return float(self.first.max())
+        return 1 / (1 + self.second / (1 - self.momentum))
 
     @property
     def is_adaptive(self) -> bool:
@@ -96,10 +109,10 @@ class Dynamics:
         Args:
             product: the product with the Hessian.
         """
-        root = np.sqrt(self.first)
+        root, decay = np.sqrt(self.scale), self.decay / self._unit
 
         def preconditioned(direction: Float[np.ndarray, " parameter"]) -> Float[np.ndarray, " parameter"]:
-            return root * product(root * direction) + self.decay * direction
+            return root * product(root * direction) + decay * direction
 
         return preconditioned
 
@@ -132,14 +145,19 @@ def dynamics_of(updates: Updates, gradient: Float[np.ndarray, " parameter"]) -> 
     """
     asked = _without_zeros(gradient)
     answers = _answers(updates, asked)
+    small = _answers(updates, _SMALL * asked)
+    if _alike(small[0], _YOUNG) and abs(_typical(small[0], answers[0]) - 1) > _YOUNG:
+        # Nothing is scaled by its size, and yet less was made of more: it was clipped.
+        asked, answers = _SMALL * asked, small
     first = _checked(answers[0])
     _check_scaled_by_lr(updates, asked, first)
     moving = first > 0
-    if _fades_evenly(answers[:, moving]):
+    if _fades_evenly(answers[:, moving]) and _stays_alike(first, _answers(updates, asked, after=1)[0]):
         return Dynamics(first, *_shares(answers[:, moving]), _decay(updates, asked))
     settled = _settled(updates, asked)
     second, momentum = _shares(settled[:, moving])
-    is_young = abs(_typical(answers[1, moving], answers[0, moving]) - second) > _YOUNG * max(second, _YOUNG)
+    # What an optimizer with a past makes of a gradient does not depend on one step more.
+    is_young = not _stays_alike(first, _answers(updates, asked, after=1)[0])
     return Dynamics(settled[0] if is_young else first, second, momentum, _decay(updates, asked), is_young)
 
 
@@ -162,11 +180,25 @@ def moved_on(dynamics: Dynamics, updates: Updates, gradient: Float[np.ndarray, "
 
 
 def _answers(
-    updates: Updates, asked: Float[np.ndarray, " parameter"], lr: float = 1.0
+    updates: Updates, asked: Float[np.ndarray, " parameter"], lr: float = 1.0, *, after: int = 0
 ) -> Float[np.ndarray, "4 parameter"]:
-    """Return what a gradient changes at once and one, two and three steps later, over the gradient and the lr."""
-    there, back = np.stack([asked] * 4), np.stack([-asked, *[asked] * 3])
-    return (updates(back, lr) - updates(there, lr)) / (2 * lr * asked)
+    """Return what a gradient changes at once and one, two and three steps later, over the gradient and the lr.
+
+    Args:
+        updates: asks the optimizer.
+        asked: the gradient.
+        lr: the learning rate.
+        after: how many steps with this gradient come before.
+    """
+    before = [asked] * after
+    there, back = np.stack([*before, *[asked] * 4]), np.stack([*before, -asked, *[asked] * 3])
+    return (updates(back, lr) - updates(there, lr))[after:] / (2 * lr * asked)
+
+
+def _stays_alike(first: Float[np.ndarray, " parameter"], later: Float[np.ndarray, " parameter"]) -> bool:
+    """Whether a gradient is answered as it was one step before."""
+    moving = first > 0
+    return bool(np.abs(np.median(later[moving] / first[moving]) - 1) <= _YOUNG)
 
 
 def _settled(updates: Updates, asked: Float[np.ndarray, " parameter"]) -> Float[np.ndarray, "4 parameter"]:
@@ -253,6 +285,6 @@ def _typical(numerator: Float[np.ndarray, " parameter"], denominator: Float[np.n
     return float(np.median(numerator / denominator))
 
 
-def _alike(values: Float[np.ndarray, " parameter"]) -> bool:
+def _alike(values: Float[np.ndarray, " parameter"], within: float = _SAME) -> bool:
     low, high = float(values.min()), float(values.max())
-    return high - low <= _SAME * abs(high)
+    return high - low <= within * abs(high)

@@ -70,13 +70,15 @@ def steps_to_target(
     100
     """
     blocks = min(_BLOCKS, len(losses))
+    if losses[-3:].min() <= target and blocks < _FEWEST_BLOCKS:
+        return StepsNeeded(0, 0, 0)
+    if blocks < _FEWEST_BLOCKS:
+        return f"the steps to a loss of {target:.4g} are unknown, since {len(losses)} losses are too few to extrapolate"
     # Of a steep beginning the first block shows neither the height nor the place.
     levels = np.array([level_of(part) for part in np.array_split(losses, blocks)])[1:]
     places = np.array([part.mean() for part in np.array_split(steps, blocks)])[1:]
     if levels[-3:].min() <= target:
         return StepsNeeded(0, 0, 0)
-    if blocks < _FEWEST_BLOCKS:
-        return f"the steps to a loss of {target:.4g} are unknown, since {len(losses)} losses are too few to extrapolate"
     span = float(places[-1] - places[0])
     # In units of the span and of the fall, with the run ending at 1.
     time, unit = (places - places[0]) / span, float(np.ptp(levels)) or 1.0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 OUTCOME_WHEN_STOPPED = {Stop.DIVERGED: Outcome.DIVERGING, Stop.NON_FINITE: Outcome.NON_FINITE}
 """How a run went that was stopped before its end: whoever stopped it had seen enough."""
 
-_STILL_STRAIGHT = 0.75
+STILL_STRAIGHT = 0.75
 """An exponential approach whose second half gains three quarters of what its first half gained has covered
 about two fifths of the way: it has hardly begun to bend."""
 
@@ -235,7 +235,7 @@ def _outcome(values: Values, steps: Values, scatter: Scatter, *, still_rising: b
         if period is not None:
             return Outcome.OSCILLATING, _Shape(start, end, period=period)
         return Outcome.PLATEAUED, _Shape(start, end, gain_left=0.0)
-    if second_half > _STILL_STRAIGHT * first_half:
+    if second_half > STILL_STRAIGHT * first_half:
         return Outcome.TOO_SLOW, _Shape(start, end)
     # The last tenth has its middle at 0.95, so these stand a quarter of the run apart.
     earlier, later = (_level(values, steps, scatter, at=at)[0] for at in (0.45, 0.7))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -25,7 +25,10 @@ MOST_PRODUCTS = 300
 _LARGEST_BASIS = 2**31
 _FEWEST_VECTORS = 12
 _SMALL = 64
-_CROWD = 3
+_CROWD = 6
+_HINTED = 2
+"""How long the hint is beside the random vector."""
+
 _TO_THE_END = math.sqrt(3)
 _CLOSE = 0.06
 _MISSED = 10
@@ -46,13 +49,13 @@ class Eigenvalue:
 
     value: float
     error: float
-    vector: Float[np.ndarray, " parameter"]
+    vector: Float[np.ndarray, " parameter"] = field(repr=False)
     products: int
 
     @property
     def relative_error(self) -> float:
-        """The error as a share of the value, or infinity where that is zero."""
-        return self.error / abs(self.value) if self.value else math.inf
+        """The error as a share of the value; zero where both are."""
+        return self.error / abs(self.value) if self.value else math.inf if self.error else 0.0
 
 
 def largest_eigenvalue(
@@ -92,7 +95,7 @@ def largest_eigenvalue(
     """
     chance = _random_direction(dimension, np.random.default_rng(seed))
     length = 0.0 if hint is None else float(np.linalg.norm(hint))
-    start = chance if hint is None or not 0 < length < math.inf else chance + hint / length
+    start = chance if hint is None or not 0 < length < math.inf else chance + _HINTED * hint / length
     accuracy = 0.0 if dimension <= _SMALL else accuracy
     room = max(_FEWEST_VECTORS, _LARGEST_BASIS // (8 * dimension))
     spent, error, values = 0, math.inf, np.zeros(0)

@@ -11,7 +11,7 @@ import numpy as np
 
 from lrscout.analyse.diagnose import Diagnosis, diagnose
 from lrscout.analyse.evidence import without_outliers
-from lrscout.analyse.judge import judge
+from lrscout.analyse.judge import STILL_STRAIGHT, judge
 from lrscout.analyse.rising import Rising
 from lrscout.analyse.rolling import RollingRecord, Stretch, Thinned
 from lrscout.core.checks import check_count, check_lr
@@ -24,9 +24,6 @@ _LATER_LOOKS = 2
 
 _ENOUGH = 0.125
 """The share of a run that shows how it goes on; before, a network may still be finding its feet."""
-
-_STILL_STRAIGHT = 0.75
-"""A second half that gains three quarters of what the first half gained, as in `judge`."""
 
 _NOT_YET_STEEPENING = 1.25
 """Where the second half gains that many times as much, the descent may only be beginning."""
@@ -259,7 +256,7 @@ def _stays_too_slow(run: Stretch, steps_left: int) -> bool:
     second = -half * slope
     first = start - end - second
     share = travelled[-1] / (travelled[-1] + steps_left)
-    surely_straight = second - _SURE * half * error > _STILL_STRAIGHT**share * first
+    surely_straight = second - _SURE * half * error > STILL_STRAIGHT**share * first
     return bool(surely_straight and second < _NOT_YET_STEEPENING * first)
 
 

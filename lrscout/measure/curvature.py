@@ -215,7 +215,7 @@ class _Survey:
         for batch in range(number):
             derivatives = view.landscape.derivatives(batch)
             gradient = derivatives.gradient
-            step = gradient if view.dynamics is None else view.dynamics.first * gradient
+            step = gradient if view.dynamics is None else view.dynamics.scale * gradient
             curvatures.append(
                 float(step @ derivatives.product(step)) / max(float(gradient @ step), np.finfo(float).tiny)
             )

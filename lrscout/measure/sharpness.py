@@ -172,6 +172,8 @@ class Curvature(Result):
             return []
         seen = "The sharpness that the optimizer sees" if self._is_scaled else "The sharpness"
         told = [f"{seen} is {self.sharpness:.4g} (within {100 * max(self.relative_error, _TOLD):.1g} %)."]
+        if self.sharpness <= 0:
+            return ["The loss curves upwards in no direction, so curvature sets no limit."]
         if self.max_stable_lr is None or self.view is None:
             return told
         whom = self.optimizer or "gradient descent"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrscout.analyse.window import places_of_leaps, window_around
-from lrscout.core.curve import Outcome
 from lrscout.core.result import Cost
 from lrscout.lesson.descent import Descent
 from lrscout.measure.loss_surface import Path, Surface
@@ -97,6 +96,6 @@ def _path_of(descent: Descent) -> Path:
         places=places,
         losses=losses,
         taken=descent.steps,
-        outcome=Outcome.DIVERGING if diverges else descent.outcome,
+        outcome=descent.outcome,
         shown=places_of_leaps(losses, places) if diverges else len(places),
     )

@@ -309,7 +309,7 @@ def _verdict(surface: Surface, lr: float | None) -> str:
     paths, limit = _paths_at(surface, lr), surface.max_stable_lr
     if limit is not None and surface.kind != "parameters":
         # Elsewhere on the surface of a network it is another one.
-        return f"{_verdict_of(paths, None, surface)}; limit at the start {limit:.2g}"
+        return f"{_verdict_of(paths, None, surface)}\nlimit at the start: {limit:.2g}"
     return _verdict_of(paths, limit, surface)
 
 
@@ -327,7 +327,7 @@ def _verdict_on(path: Path, limit: float | None) -> str:
         return f"lr {path.lr:g}, {side} the limit {limit:.3f}{leaps}"
     if path.astray:
         return f"lr {path.lr:g}: it leaps out"
-    share = "" if path.share > _ALL_OF_IT else f" ({100 * path.share:.0f} % of the way in view)"
+    share = "" if path.share > _ALL_OF_IT else f"\n({100 * path.share:.0f} % of the way in view)"
     return f"lr {path.lr:g}: from {path.losses[0]:.3g} to {path.losses[-1]:.3g}{share}"
 
 

@@ -58,14 +58,15 @@ def test_linear_optimizers_have_their_known_limits(make, limit: float, name: str
     found = dynamics_of(asked := Asked(make, steps), asked.gradient)
     assert found.name == name
     assert not found.is_young
-    # What the optimizer makes of a gradient at once counts too: with Nesterov's momentum it is 1 + 0.9 times as much.
-    assert found.limit / found.first == pytest.approx(np.full(6, limit), rel=1e-4)
+    assert found.limit / found.scale == pytest.approx(np.full(6, limit), rel=1e-4)
     assert not found.is_adaptive
 
 
-def test_dampening_halves_what_a_gradient_does() -> None:
-    found = dynamics_of(asked := Asked(sgd(momentum=0.9, dampening=0.5), 20), asked.gradient)
-    assert found.limit / found.first == pytest.approx(np.full(6, 2 * 1.9 / 0.5), rel=1e-4)
+@pytest.mark.parametrize("steps", [0, 20])
+def test_dampening_halves_what_a_gradient_does(steps: int) -> None:
+    """PyTorch's very first step is not damped; all others are."""
+    found = dynamics_of(asked := Asked(sgd(momentum=0.9, dampening=0.5), steps), asked.gradient)
+    assert found.limit / found.scale == pytest.approx(np.full(6, 2 * 1.9 / 0.5), rel=1e-4)
 
 
 @pytest.mark.parametrize("options", [{"momentum": 0.0}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}])
@@ -100,7 +101,7 @@ def test_adam_is_told_from_its_own_state(betas: tuple[float, float], steps: int)
         scale = np.sqrt(squares / (1 - betas[1] ** (steps + 1)))
     if steps != 5:
         expected = 2 * (1 + betas[0]) / (1 - betas[0])
-        assert found.limit / found.first == pytest.approx(expected * scale, rel=0.02)
+        assert found.limit / found.scale == pytest.approx(expected * scale, rel=0.02)
 
 
 def test_decoupled_decay_is_seen() -> None:
@@ -136,3 +137,20 @@ def test_parameters_that_differ_in_momentum_have_no_common_limit() -> None:
 
     with pytest.raises(LandscapeUnavailableError, match="differ in momentum"):
         dynamics_of(asked := Mixed(make, 3), asked.gradient)
+
+
+def test_rmsprop_is_what_it_comes_to() -> None:
+    asked = Asked(lambda parameters: torch.optim.RMSprop(parameters, lr=0.01), 0)
+    found = dynamics_of(asked, asked.gradient)
+    assert found.is_young
+    assert found.limit / found.scale == pytest.approx(2 * np.abs(asked.gradient), rel=0.01)
+
+
+def test_clipping_of_large_gradients_does_not_count() -> None:
+    class Clipped(Asked):
+        def __call__(self, gradients, lr, position=None, *, warm_up=0):
+            norms = np.linalg.norm(gradients, axis=1, keepdims=True)
+            return super().__call__(gradients * np.minimum(1, 0.1 / norms), lr, position, warm_up=warm_up)
+
+    found = dynamics_of(asked := Clipped(sgd(momentum=0.9), 3), asked.gradient)
+    assert found.limit / found.scale == pytest.approx(np.full(6, 3.8), rel=1e-3)
