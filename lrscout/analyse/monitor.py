@@ -11,7 +11,7 @@ import numpy as np
 
 from lrscout.analyse.diagnose import Diagnosis, diagnose
 from lrscout.analyse.evidence import without_outliers
-from lrscout.analyse.judge import STILL_STRAIGHT, judge
+from lrscout.analyse.judge import STILL_STRAIGHT, Evidence, judge
 from lrscout.analyse.rising import Rising
 from lrscout.analyse.rolling import RollingRecord, Stretch, Thinned
 from lrscout.core.checks import check_count, check_lr
@@ -24,6 +24,8 @@ _LATER_LOOKS = 2
 
 _ENOUGH = 0.125
 """The share of a run that shows how it goes on; before, a network may still be finding its feet."""
+
+_SAME_RATE = 1.01
 
 _NOT_YET_STEEPENING = 1.25
 """Where the second half gains that many times as much, the descent may only be beginning."""
@@ -142,8 +144,11 @@ class Monitor:
             return self._lost()
         back = self._rising.update(rate, loss)
         if back is not None and Outcome.DIVERGING not in self._verdicts:
-            diagnosis = self._diagnose(self._record.last(back))
-            if diagnosis.outcome is Outcome.DIVERGING:
+            stretch = self._record.last(back)
+            diagnosis = self._diagnose(stretch)
+            # While a schedule moves the rate, the loss follows it for other reasons too.
+            is_unsure = _changes(stretch) and _may_stand_still(diagnosis.evidence)
+            if diagnosis.outcome is Outcome.DIVERGING and not is_unsure:
                 return self._speak(diagnosis)
         return self._look() if self._count >= self._next_look else None
 
@@ -236,6 +241,15 @@ def _number(loss: float) -> float:
         return float(loss)
     except (TypeError, ValueError):
         raise LossError(f"A loss must be one real number, but it is {loss!r}.") from None
+
+
+def _changes(stretch: Stretch) -> bool:
+    return bool(stretch.lrs.max() > _SAME_RATE * stretch.lrs.min())
+
+
+def _may_stand_still(evidence: Evidence) -> bool:
+    """Whether a growth is no larger than its error."""
+    return evidence.growth is not None and evidence.growth - _SURE * (evidence.growth_error or 0.0) <= 1
 
 
 def _stays_too_slow(run: Stretch, steps_left: int) -> bool:
