@@ -65,6 +65,23 @@ def test_the_monitors_page_says_what_comes_out(capsys: pytest.CaptureFixture[str
     assert ": diverging: " in capsys.readouterr().out
 
 
+def test_the_pages_of_the_curvature_and_of_the_surface(capsys: pytest.CaptureFixture[str]) -> None:
+    run(blocks_of("docs/curvature.md"), {})
+    out = capsys.readouterr().out
+    written = (ROOT / "docs" / "curvature.md").read_text(encoding="utf-8")
+    for sentence in ("The sharpness is 5.5", "gradient descent with momentum 0.9 is stable below lr 3.8 / 5.5"):
+        assert sentence in out
+        assert sentence in written
+    run(
+        [
+            code.replace("steps=100", "steps=20").replace("range(100)", "range(5)")
+            for code in blocks_of("docs/surface.md")
+        ],
+        {},
+    )
+    assert "The loss over the two principal directions of the path" in capsys.readouterr().out
+
+
 def test_the_page_of_the_cluster_is_python() -> None:
     for code in blocks_of("docs/cluster.md"):
         compile(code, "docs/cluster.md", "exec")
