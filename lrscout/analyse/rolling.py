@@ -69,13 +69,7 @@ def _middle(three: list[Row]) -> Row:
 
 
 class Stretch(NamedTuple):
-    """A part of a run.
-
-    Args:
-        steps: the number of each step.
-        lrs: its learning rate, NaN where it is not known.
-        losses: its loss.
-    """
+    """A part of a run: the number of each step, its learning rate, NaN where it is not known, and its loss."""
 
     steps: Float[np.ndarray, " step"]
     lrs: Float[np.ndarray, " step"]

@@ -57,7 +57,8 @@ def line(
     >>> from lrscout.lesson.problem import sample_problem
     >>> loop = numpy_engine(sample_problem()).loop
     >>> way = line(loop, [0, -1], [0.0876, 0.4803])
-    >>> float(way.axes[0][way.losses.argmin()].round(2))
+    >>> lowest = way.losses.argmin()
+    >>> float(way.axes[0][lowest].round(2))
     1.0
     """
     differentiable = check_differentiable(loop)
