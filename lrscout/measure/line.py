@@ -58,7 +58,7 @@ def line(
     >>> loop = numpy_engine(sample_problem()).loop
     >>> way = line(loop, [0, -1], [0.0876, 0.4803])
     >>> lowest = way.losses.argmin()
-    >>> float(way.axes[0][lowest].round(2))
+    >>> float(way.axes[0].take(lowest).round(2))
     1.0
     """
     differentiable = check_differentiable(loop)
