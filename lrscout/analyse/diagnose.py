@@ -14,6 +14,7 @@ from lrscout.analyse.judge import OUTCOME_WHEN_STOPPED, Evidence, Judgement, jud
 from lrscout.core.checks import check_count, check_lr
 from lrscout.core.curve import Curve, Outcome, Stop
 from lrscout.core.errors import EmptyDataError, InvalidValueError
+from lrscout.core.order import in_order
 from lrscout.core.result import Result, jsonable
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ Try 0.388, half of the limit.
         raise EmptyDataError(f"Judging a run takes at least 2 losses, but there are {len(values)}.")
     rates = _rates(lr, len(values))
     at = np.arange(len(values), dtype=float) if steps is None else _steps_of("steps", steps, "losses", len(values))
-    order = _in_order(at)
+    order = in_order(at)
     values, at, rates = values[order], at[order], None if rates is None else rates[order]
     evaluated, when = _evaluations(evaluations, evaluated_at, at)
     if target_loss is not None and not math.isfinite(target_loss):
@@ -227,13 +228,6 @@ def _steps_of(name: str, steps: ArrayLike, of: str, count: int) -> Values:
     return numbers
 
 
-def _in_order(steps: Values) -> Any:
-    """Return the places of the steps in ascending order, of equal ones the last."""
-    order = np.argsort(steps, kind="stable")
-    ordered = steps[order]
-    return order[np.append(ordered[1:] != ordered[:-1], True)]
-
-
 def _evaluations(evaluations: ArrayLike | None, evaluated_at: ArrayLike | None, steps: Values) -> tuple[Values, Values]:
     if evaluations is None:
         return np.zeros(0), np.zeros(0)
@@ -241,5 +235,5 @@ def _evaluations(evaluations: ArrayLike | None, evaluated_at: ArrayLike | None, 
     if evaluated_at is None:
         return values, steps[0] + (steps[-1] - steps[0]) * np.linspace(0, 1, len(values), dtype=float)
     at = _steps_of("evaluated_at", evaluated_at, "evaluations", len(values))
-    order = _in_order(at)
+    order = in_order(at)
     return values[order], at[order]

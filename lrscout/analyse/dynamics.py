@@ -152,12 +152,12 @@ def dynamics_of(updates: Updates, gradient: Float[np.ndarray, " parameter"]) -> 
     first = _checked(answers[0])
     _check_scaled_by_lr(updates, asked, first)
     moving = first > 0
-    if _fades_evenly(answers[:, moving]) and _stays_alike(first, _answers(updates, asked, after=1)[0]):
+    # What an optimizer with a past makes of a gradient does not depend on one step more.
+    is_young = not _stays_alike(first, _answers(updates, asked, after=1)[0])
+    if _fades_evenly(answers[:, moving]) and not is_young:
         return Dynamics(first, *_shares(answers[:, moving]), _decay(updates, asked))
     settled = _settled(updates, asked)
     second, momentum = _shares(settled[:, moving])
-    # What an optimizer with a past makes of a gradient does not depend on one step more.
-    is_young = not _stays_alike(first, _answers(updates, asked, after=1)[0])
     return Dynamics(settled[0] if is_young else first, second, momentum, _decay(updates, asked), is_young)
 
 

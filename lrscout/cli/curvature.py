@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lrscout.cli.output import make_folder, one_sentence, save_result
+from lrscout.cli.output import Target, make_folder, one_sentence, save_result
 from lrscout.core.checks import check_count
 from lrscout.core.result import jsonable
 from lrscout.core.target import load_loop
@@ -23,12 +23,7 @@ _OPTIMIZER = Of("optimizer")
 
 
 def curvature(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET", help="The function that returns your loop: file.py:function or package.module:function."
-        ),
-    ],
+    target: Target,
     of: Annotated[Of, typer.Option(help="The curvature that the optimizer sees, or that of the Hessian.")] = _OPTIMIZER,
     lr: Annotated[float | None, typer.Option(help="The learning rate to speak of; by default the loop's own.")] = None,
     batches: Annotated[int, typer.Option(help="Training batches, at most a pass over the data.")] = 8,

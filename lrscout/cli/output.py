@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -13,6 +14,14 @@ from lrscout.core.errors import InvalidValueError, LrscoutError, TargetError
 from lrscout.core.result import Result
 
 FAILED, MISUSED = 1, 2
+
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET", help="The function that returns your loop: file.py:function or package.module:function."
+    ),
+]
+"""The argument of every command that takes a loop."""
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lrscout.analyse.suggest import RULES
-from lrscout.cli.output import fail, make_folder, one_sentence, save_result
+from lrscout.cli.output import Target, fail, make_folder, one_sentence, save_result
 from lrscout.core.target import load_loop
 from lrscout.measure.range_test import RangeTest
 from lrscout.measure.range_test import range_test as run_range_test
@@ -25,12 +25,7 @@ _MINIMUM = Rule("minimum")
 
 
 def range_test(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET", help="The function that returns your loop: file.py:function or package.module:function."
-        ),
-    ],
+    target: Target,
     min_lr: Annotated[float, typer.Option(help="The learning rate of the first step.")] = 1e-7,
     max_lr: Annotated[float, typer.Option(help="The learning rate of the last step.")] = 10.0,
     steps: Annotated[int, typer.Option(help="The number of steps, at least 5.")] = 100,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lrscout.cli.output import make_folder, one_sentence, save_result
+from lrscout.cli.output import Target, make_folder, one_sentence, save_result
 from lrscout.core.errors import InvalidValueError
 from lrscout.core.target import load_loop
 from lrscout.measure.surface import CHOICES
@@ -21,12 +21,7 @@ _AUTO = Directions("auto")
 
 
 def surface(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET", help="The function that returns your loop: file.py:function or package.module:function."
-        ),
-    ],
+    target: Target,
     directions: Annotated[
         Directions, typer.Option(help="Over the parameters, where the runs go, or at random.")
     ] = _AUTO,

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lrscout.cli.output import fail, make_folder, one_sentence, save_result
+from lrscout.cli.output import Target, fail, make_folder, one_sentence, save_result
 from lrscout.core.checks import check_lr
 from lrscout.core.errors import InvalidValueError
 from lrscout.core.schedules import NAMED
@@ -32,12 +32,7 @@ _FLEET = RunnerName("fleet")
 
 
 def sweep(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET", help="The function that returns your loop: file.py:function or package.module:function."
-        ),
-    ],
+    target: Target,
     lrs: Annotated[
         str, typer.Option(help="Learning rates: LOWEST:HIGHEST:NUMBER, evenly in ratio, or a list 0.1,0.3.")
     ],

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from lrscout.core.errors import UnsupportedLoopError
 from lrscout.core.interrupts import Interrupts
 
 Snapshot: TypeAlias = object
@@ -40,6 +41,19 @@ class Loop(Protocol):
     def reseed(self, seed: int) -> None:
         """Start the data order and every random generator anew from `seed`; the parameters stay."""
         ...
+
+
+def check_loop(loop: object) -> Loop:
+    """Return a loop, or raise if it is none.
+
+    Raises:
+        UnsupportedLoopError: it is something else.
+    """
+    if not isinstance(loop, Loop):
+        raise UnsupportedLoopError(
+            f"loop must be a loop, but it is a {type(loop).__name__}. Make one with one of lrscout.from_*."
+        )
+    return loop
 
 
 @contextmanager

@@ -77,17 +77,3 @@ def steps_an_epoch(steps: Float[np.ndarray, " row"], epochs: Float[np.ndarray, "
         return None
     # Not every step needs to be logged, so the longest epoch tells; whether from 0 or from 1, the lowest step.
     return float(steps.max() - min(steps.min(), 1.0) + 1)
-
-
-def in_order(steps: Float[np.ndarray, " row"]) -> Int[np.ndarray, " kept"]:
-    """Return the rows in the order of their steps, of those with one step the last.
-
-    Args:
-        steps: the step of each row.
-
-    >>> in_order(np.array([3.0, 1.0, 3.0]))
-    array([1, 2])
-    """
-    order = np.argsort(steps, kind="stable")
-    last = np.append(np.diff(steps[order]) != 0, True) if len(order) else np.zeros(0, bool)
-    return order[last]

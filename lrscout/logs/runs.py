@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrscout.core.errors import LogError
+from lrscout.core.order import in_order
 from lrscout.logs.choose import Chosen, choose
 from lrscout.logs.limits import MOST_RUNS
 from lrscout.logs.log import Log
 from lrscout.logs.names import shown
-from lrscout.logs.order import Restarts, in_order, restarts_of, steps_an_epoch
+from lrscout.logs.order import Restarts, restarts_of, steps_an_epoch
 from lrscout.logs.table import Column, Labels, Table
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from lrscout.analyse.lanczos import MOST_PRODUCTS, Eigenvalue, largest_eigenvalu
 from lrscout.core.checks import check_choice, check_count, check_lr, check_share
 from lrscout.core.errors import InvalidValueError, LandscapeUnavailableError, UnsupportedLoopError
 from lrscout.core.landscape import Derivatives, Differentiable, Landscape
-from lrscout.core.loop import Loop, Snapshot, restored
+from lrscout.core.loop import Loop, Snapshot, check_loop, restored
 from lrscout.core.progress import progress
 from lrscout.core.result import Cost
 from lrscout.measure.sharpness import BatchSharpness, Curvature, Track, View, check_finite
@@ -70,10 +70,7 @@ def curvature(
     >>> round(curvature(numpy_engine(sample_problem()).loop).max_stable_lr, 3)
     0.775
     """
-    if not isinstance(loop, Loop):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UnsupportedLoopError(
-            f"loop must be a loop, but it is a {type(loop).__name__}. Make one with one of lrscout.from_*."
-        )
+    check_loop(loop)
     survey = _Survey(
         loop,
         of=check_choice("of", of, OF),

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrscout.core.errors import InvalidValueError, LandscapeUnavailableError, UnsupportedLoopError
+from lrscout.core.errors import InvalidValueError, LandscapeUnavailableError
 from lrscout.core.landscape import Differentiable, Landscape
-from lrscout.core.loop import Loop
+from lrscout.core.loop import check_loop
 from lrscout.core.progress import Bar
 from lrscout.measure.plane import Plane
 
@@ -127,10 +127,7 @@ def check_differentiable(loop: object) -> Differentiable:
         UnsupportedLoopError: it is not a loop.
         LandscapeUnavailableError: it is one without a landscape.
     """
-    if not isinstance(loop, Loop):
-        raise UnsupportedLoopError(
-            f"loop must be a loop, but it is a {type(loop).__name__}. Make one with one of lrscout.from_*."
-        )
+    check_loop(loop)
     if not isinstance(loop, Differentiable):
         raise LandscapeUnavailableError(
             f"A {type(loop).__name__} cannot tell its loss at other parameters than its own. Loops made by from_torch, "

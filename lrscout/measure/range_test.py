@@ -15,8 +15,8 @@ from lrscout.analyse.stop import RangeTestRule
 from lrscout.analyse.suggest import FEWEST_POINTS, RULES, Suggestion, suggest
 from lrscout.core.checks import check_choice, check_count, check_lr, check_share
 from lrscout.core.curve import Curve, Outcome, Stop
-from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
-from lrscout.core.loop import Loop, restored
+from lrscout.core.errors import InvalidValueError
+from lrscout.core.loop import Loop, check_loop, restored
 from lrscout.core.progress import progress
 from lrscout.core.result import Cost, Result, jsonable
 from lrscout.core.schedules import exponential_ramp, linear_ramp
@@ -185,10 +185,7 @@ def range_test(
     >>> round(test.lr, 2)
     0.23
     """
-    if not isinstance(loop, Loop):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UnsupportedLoopError(
-            f"loop must be a loop, but it is a {type(loop).__name__}. Make one with one of lrscout.from_*."
-        )
+    check_loop(loop)
     lrs = rungs(min_lr, max_lr, steps, ladder)
     repeats = check_count("repeats", repeats, at_least=1)
     seed = check_count("seed", seed, at_least=0)

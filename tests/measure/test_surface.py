@@ -13,124 +13,13 @@ from hypothesis import strategies as st
 
 import lrscout
 from lrscout import Outcome
-from lrscout.analyse.directions import (
-    are_parallel,
-    coordinates_along,
-    filter_normalized,
-    principal_directions,
-    share_along,
-)
-from lrscout.analyse.window import places_nearby, places_of_leaps, window_around
 from lrscout.core.errors import InvalidValueError, LandscapeUnavailableError, UnsupportedLoopError
-from lrscout.core.landscape import Block
 from lrscout.lesson.engines import numpy_engine
 from lrscout.lesson.problem import sample_problem
 from lrscout.measure import ground
-from lrscout.measure.line import line
-from lrscout.measure.recording import kept_steps, room_for_positions
 from lrscout.measure.surface import surface
+from tests.measure.bowls import STEEP, Weights, bowl, descent, filters_of, on_axes, quadratic
 from tests.problems import quadratic_loop
-
-STEEP = np.array([[2.0, 0.6], [0.6, 0.4]])
-
-
-def bowl(hessian, start, *, momentum: float = 0.0, scale: float = 1.0, level: float = 0.0, lr: float = 0.1, **more):
-    """Gradient descent on `scale * x H x / 2 + level`, whose steps do not depend on the scale."""
-    hessian = np.array(hessian, float)
-    state = {"x": np.array(start, float), "velocity": np.zeros(len(start))}
-
-    def loss_at(x):
-        with np.errstate(all="ignore"):
-            return scale * (x @ hessian @ x) / 2 + level
-
-    def step(rate: float) -> float:
-        loss = loss_at(state["x"])
-        with np.errstate(all="ignore"):
-            state["velocity"] = momentum * state["velocity"] + hessian @ state["x"]
-            state["x"] = state["x"] - rate * state["velocity"]
-        return loss
-
-    def updates_of(gradients, rate: float):
-        velocity, changes = state["velocity"] * scale, []
-        for gradient in gradients:
-            velocity = momentum * velocity + gradient
-            changes.append(-rate * velocity / scale)
-        return np.array(changes)
-
-    functions = {
-        "parameters": lambda: state["x"],
-        "loss_at": loss_at,
-        "gradient_at": lambda x: scale * hessian @ x,
-        "updates_of": updates_of,
-    }
-    return lrscout.from_functions(step, state.copy, state.update, lr=lr, **functions | more)
-
-
-def descent(hessian, start, lr: float, steps: int) -> np.ndarray:
-    """The positions of gradient descent, by powers of a matrix."""
-    shrink = np.eye(len(start)) - lr * np.array(hessian)
-    return np.array([np.linalg.matrix_power(shrink, step) @ start for step in range(steps + 1)])
-
-
-def on_axes(shown, loss_at) -> np.ndarray:
-    places = np.stack(np.meshgrid(*shown.axes, indexing="ij"), axis=-1)
-    return np.array([loss_at(place) for place in places.reshape(-1, len(shown.axes))]).reshape(shown.losses.shape)
-
-
-class Weights:
-    """A loop over a matrix of three neurons, a kernel of two filters, and biases; the loss is a known quadratic."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self.blocks = [Block("dense", (4, 3), 1), Block("kernel", (2, 2, 3), 0), Block("biases", (3,), None)]
-        self.batches = 1
-        self.x = np.random.default_rng(seed).normal(size=27)
-        self.lr = 0.1
-        self.most = 0
-
-    def landscape(self, batches: int):
-        return self
-
-    def position(self):
-        return self.x
-
-    def losses(self, positions):
-        self.most = max(self.most, len(positions))
-        return positions @ np.arange(27.0) + np.sum(positions**2, axis=1)
-
-    def derivatives(self, batch=None):
-        raise LandscapeUnavailableError("This landscape has no derivatives.")
-
-    def updates(self, gradients, lr, position=None, **more):
-        raise LandscapeUnavailableError("This landscape has no optimizer.")
-
-    def step(self, lr: float) -> float:
-        loss = float(self.losses(self.x[np.newaxis])[0])
-        self.x = self.x - lr * (np.arange(27.0) + 2 * self.x)
-        return loss
-
-    def evaluate(self) -> float:
-        return 0.0
-
-    def snapshot(self):
-        return self.x
-
-    def restore(self, snapshot) -> None:
-        self.x = snapshot
-
-    def reseed(self, seed: int) -> None: ...
-
-
-def filters_of(direction, blocks) -> list[np.ndarray]:
-    """The norm of each filter of each block, written out."""
-    norms, first = [], 0
-    for block in blocks:
-        values = direction[first : first + block.size].reshape(block.shape)
-        first += block.size
-        if block.filter_axis is not None:
-            others = tuple(axis for axis in range(len(block.shape)) if axis != block.filter_axis)
-            norms.append(np.sqrt(np.sum(values**2, axis=others)))
-    return norms
-
 
 # Over two parameters
 
@@ -153,7 +42,7 @@ def test_the_path_is_the_descents(lr: float) -> None:
     assert (path.taken, path.share, path.shown) == (30, 1.0, 31)
 
 
-def test_the_limit_and_the_minimum_are_those_of_the_quadratic() -> None:
+def test_the_limit_and_the_minimum_are_those_of_thequadratic() -> None:
     shown = surface(bowl(STEEP, [1.0, -2.0]), steps=10)
     assert shown.max_stable_lr == pytest.approx(2 / np.linalg.eigvalsh(STEEP)[-1], rel=1e-6)
     np.testing.assert_allclose(shown.minimum, [0, 0], atol=1e-6)
@@ -220,12 +109,8 @@ def test_the_plane_of_a_path_in_a_plane_holds_all_of_it() -> None:
     positions = shown.origin + path.places @ shown.directions
     np.testing.assert_allclose(positions, descent(hessian, start, 0.4, 30), atol=1e-12)
     np.testing.assert_allclose(shown.directions @ shown.directions.T, np.eye(2), atol=1e-12)
-    expected = on_axes(shown, lambda place: _quadratic(hessian, shown.origin + place @ shown.directions))
+    expected = on_axes(shown, lambda place: quadratic(hessian, shown.origin + place @ shown.directions))
     np.testing.assert_allclose(shown.losses, expected, rtol=1e-10)
-
-
-def _quadratic(hessian, x) -> float:
-    return float(x @ hessian @ x / 2)
 
 
 def test_the_share_in_view_is_that_of_the_largest_singular_values() -> None:
@@ -345,55 +230,6 @@ def test_what_is_seen_does_not_depend_on_the_scale_or_the_level_of_the_loss(scal
     np.testing.assert_allclose((other.losses - level * scale) / scale, plain.losses, rtol=1e-2, atol=1e-9)
 
 
-# Lines
-
-
-def test_a_line_between_two_states_goes_through_both() -> None:
-    loop = bowl(STEEP, [1.0, -2.0])
-    start = loop.snapshot()
-    for _ in range(5):
-        loop.step(0.3)
-    end = loop.snapshot()
-    there = descent(STEEP, np.array([1.0, -2.0]), 0.3, 5)[-1]
-    way = line(loop, start, end)
-    (along,) = way.axes
-    positions = [np.array([1.0, -2.0]) + share * (there - [1.0, -2.0]) for share in along]
-    np.testing.assert_allclose(way.losses, [_quadratic(STEEP, x) for x in positions], rtol=1e-10)
-    np.testing.assert_allclose(way.losses, line(loop, [1.0, -2.0], there).losses, rtol=1e-10)
-    assert (along[0], along[-1], len(along)) == (-0.25, 1.25, 61)
-    np.testing.assert_allclose(way.home, [1])
-    np.testing.assert_allclose(loop.snapshot().state["x"], there)
-
-
-def test_a_line_says_how_high_the_loss_is_between_the_states() -> None:
-    def wells(x):
-        return float((x[0] ** 2 - 1) ** 2)
-
-    loop = bowl([[1.0]], [0.3], loss_at=wells, gradient_at=lambda x: 4 * x * (x**2 - 1))
-    assert "Between the states, at 0 and 0, it rises to 1." in str(line(loop, [-1.0], [1.0]))
-    assert "it is nowhere higher than at them" in str(line(loop, [0.0], [1.0]))
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "message"),
-    [
-        ([0.0, 1.0], [0.0, 1.0], "their parameters are the same"),
-        ([0.0], [0.0, 1.0], "start must hold a finite number for each of the loop's 2 parameters"),
-        ([0.0, 1.0], [0.0, np.nan], "end must hold a finite number"),
-        ("here", [0.0, 1.0], "start must be a snapshot of this loop or its parameters, but it is a str"),
-    ],
-)
-def test_states_between_which_there_is_no_line(start, end, message: str) -> None:
-    with pytest.raises(InvalidValueError, match=message):
-        line(bowl(STEEP, [1.0, -2.0]), start, end)
-
-
-def test_a_line_looks_as_far_beyond_as_it_is_told() -> None:
-    assert line(bowl(STEEP, [1.0, -2.0]), [0, 0], [1, 1], beyond=0).axes[0][[0, -1]].tolist() == [0, 1]
-    with pytest.raises(InvalidValueError, match="beyond must be a finite number, at least 0"):
-        line(bowl(STEEP, [1.0, -2.0]), [0, 0], [1, 1], beyond=-1)
-
-
 # Home, cost, memory
 
 
@@ -475,19 +311,6 @@ def test_of_a_long_run_the_start_is_kept_closely() -> None:
     np.testing.assert_allclose(shown.paths[0].places, descent(STEEP, np.array([1.0, -2.0]), 0.01, 1000)[steps])
 
 
-@given(steps=st.integers(2, 5000), most=st.integers(8, 200))
-def test_kept_steps_begin_at_the_start_and_end_at_the_end(steps: int, most: int) -> None:
-    kept = kept_steps(steps, most)
-    assert (kept[0], kept[-1]) == (0, steps)
-    assert (np.diff(kept) > 0).all()
-    assert len(kept) == min(most, steps + 1)
-
-
-def test_large_models_keep_fewer_positions() -> None:
-    assert room_for_positions(1000, 1) == 200
-    assert 8 <= room_for_positions(10**9, 4) < 200
-
-
 # Arguments
 
 
@@ -561,67 +384,3 @@ def test_a_surface_in_json() -> None:
     }  # fmt: skip
     assert [path["outcome"] for path in told["paths"]][1] == "diverging"
     assert np.shape(told["losses"]) == (5, 5)
-
-
-# Directions and windows, on their own
-
-
-@settings(max_examples=50, deadline=None)
-@given(shape=st.lists(st.integers(1, 4), min_size=2, max_size=4), data=st.data(), seed=st.integers(0, 1000))
-def test_filters_have_the_norms_of_the_parameters_filters(shape: list[int], data, seed: int) -> None:
-    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
-    axis %= len(shape)
-    blocks = [Block("w", tuple(shape), axis), Block("b", (3,), None)]
-    size = int(np.prod(shape)) + 3
-    direction, position = np.random.default_rng(seed).normal(size=(2, size))
-    before = direction.copy()
-    normalized = filter_normalized(direction, position, blocks)
-    np.testing.assert_array_equal(direction, before)
-    for found, expected in zip(filters_of(normalized, blocks), filters_of(position, blocks), strict=True):
-        np.testing.assert_allclose(found, expected)
-    np.testing.assert_allclose(filter_normalized(7 * direction, position, blocks), normalized)
-    assert (normalized[:-3] * direction[:-3] >= 0).all()
-
-
-@settings(max_examples=50, deadline=None)
-@given(places=st.integers(3, 30), parameters=st.integers(3, 40), seed=st.integers(0, 1000))
-def test_principal_directions_are_the_singular_vectors(places: int, parameters: int, seed: int) -> None:
-    displacements = np.random.default_rng(seed).normal(size=(places, parameters)) * np.geomspace(9, 1, parameters)
-    found = principal_directions(displacements)
-    expected = np.linalg.svd(displacements, full_matrices=False)[2][:2]
-    assert share_along(found, displacements) == pytest.approx(share_along(expected, displacements), rel=1e-6)
-    np.testing.assert_allclose(found @ found.T, np.eye(2), atol=1e-10)
-    np.testing.assert_allclose(coordinates_along(found, displacements), displacements @ found.T, atol=1e-9)
-
-
-@pytest.mark.parametrize("scale", [1e-150, 1.0, 1e150])
-def test_a_narrow_plane_is_found_at_any_scale(scale: float) -> None:
-    generator = np.random.default_rng(0)
-    plane = np.linalg.qr(generator.normal(size=(50, 2)))[0].T
-    displacements = scale * generator.normal(size=(20, 2)) * [1, 1e-9] @ plane
-    found = principal_directions(displacements)
-    np.testing.assert_allclose(np.linalg.svd(found @ plane.T, compute_uv=False), 1, atol=1e-5)
-    assert share_along(found, displacements) == pytest.approx(1)
-
-
-def test_what_spans_no_plane_says_so() -> None:
-    assert are_parallel(np.array([[1.0, 0.0], [1e-9, 0.0]]))
-    assert are_parallel(np.array([[0.0, 0.0]]))
-    assert not are_parallel(np.array([[1.0, 0.0], [1.0, 1e-6]]))
-    assert principal_directions(np.zeros((3, 4))).shape == (0, 4)
-
-
-@given(points=st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3)), min_size=1, max_size=9))
-def test_a_window_holds_its_points_and_is_square(points: list) -> None:
-    low, high = window_around(np.array(points), smallest=1.0)
-    assert (low < np.array(points)).all()
-    assert (np.array(points) < high).all()
-    np.testing.assert_allclose(*(high - low))
-
-
-def test_leaps_that_dwarf_the_others_are_left_out() -> None:
-    places = np.array([[0.0], [1.0], [-2.0], [40.0], [-900.0]])
-    assert places_of_leaps(places[:, 0] ** 2, places) == 3
-    assert places_of_leaps(np.array([0.0, np.inf, np.nan, 1.0, 2.0]), places) == 3
-    assert places_nearby(places, reach=1.0) == 3
-    assert places_nearby(places, reach=1e3) == 5
