@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_STEPS_OF_A_PRODUCT = 2
+_COUNTED = ("steps", "evaluations", "seconds", "products")
+"""What of a cost was counted; the rest follows."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,21 @@ class Cost:
         evaluations: passes over the evaluation data.
         seconds: wall time.
         products: products with the Hessian.
+        evaluation_steps: how many steps an evaluation takes as much work as; by default a third of one, as for
+            evaluation data of the size of a batch, since a step goes forward and backward and the way back takes twice
+            the work of the way there.
     """
 
     steps: int
     evaluations: int
     seconds: float
     products: int = 0
+    evaluation_steps: float = 1 / 3
+
+    @property
+    def step_equivalents(self) -> float:
+        """All that was computed, in steps; a product with the Hessian, the gradient of a gradient, counts as two."""
+        return self.steps + self.evaluations * self.evaluation_steps + self.products * _STEPS_OF_A_PRODUCT
 
     def __str__(self) -> str:
         evaluations = f", {self.evaluations} evaluations" if self.evaluations else ""
@@ -69,7 +82,7 @@ def jsonable(value: Any) -> Any:
     if hasattr(value, "tolist"):  # NumPy's arrays and numbers.
         value = value.tolist()
     if isinstance(value, Cost):
-        value = asdict(value)
+        value = {name: getattr(value, name) for name in _COUNTED}
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -19,12 +19,16 @@ from lrscout.pictures import draw, save
 from lrscout.pictures.lesson import plot_contours, plot_data, plot_distribution, plot_lines, plot_losses, plot_surface
 from lrscout.pictures.lr_map import plot_lr_map
 from lrscout.pictures.range_test import plot_range_test
+from lrscout.pictures.recommendation import plot_frontier, plot_recommendation
 from lrscout.pictures.style import drawable
+from tests.measure.recommended import FRONTIER, recommendation
 from tests.pictures.looking import CONVERGED, DIVERGING, EXPLODED, LR_MAPS, PROBLEM, axes_for, lesson_test, render
 
 PLOTS: dict[str, Callable[..., Axes]] = {
     "range test": partial(plot_range_test, lesson_test()),
     "map": partial(plot_lr_map, LR_MAPS["valley"](), limit=0.775),
+    "recommendation": partial(plot_recommendation, recommendation()),
+    "frontier": partial(plot_frontier, recommendation(frontier=FRONTIER)),
     "data": partial(plot_data, PROBLEM),
     "distribution": partial(plot_distribution, PROBLEM),
     "lines": partial(plot_lines, DIVERGING),
