@@ -10,15 +10,20 @@ from lrscout.analyse.diagnose import Diagnosis
 from lrscout.core.errors import InvalidValueError
 from lrscout.lesson.descent import Descent
 from lrscout.lesson.lr_map import LessonMap
+from lrscout.measure.guard import GuardedRun
 from lrscout.measure.loss_surface import Surface
 from lrscout.measure.lr_map import LRMap
 from lrscout.measure.range_test import RangeTest
+from lrscout.measure.recommendation import Recommendation
 from lrscout.measure.sharpness import Curvature
 from lrscout.pictures.curvature import plot_curvature
 from lrscout.pictures.diagnosis import plot_diagnosis
+from lrscout.pictures.guard import plot_guarded_run
 from lrscout.pictures.lesson import plot_contours, plot_lesson_map
 from lrscout.pictures.lr_map import plot_lr_map
 from lrscout.pictures.range_test import plot_range_test
+from lrscout.pictures.recommendation import picture_of as picture_of_recommendation
+from lrscout.pictures.recommendation import plot_recommendation
 from lrscout.pictures.style import DPI, panels
 from lrscout.pictures.surface import picture_of, plot_surface
 
@@ -47,7 +52,9 @@ def draw(result: object, ax: Axes | None = None) -> Axes:
 draw.register(RangeTest, plot_range_test)
 draw.register(Curvature, plot_curvature)
 draw.register(Diagnosis, plot_diagnosis)
+draw.register(GuardedRun, plot_guarded_run)
 draw.register(LRMap, plot_lr_map)
+draw.register(Recommendation, plot_recommendation)
 draw.register(Surface, plot_surface)
 draw.register(Descent, plot_contours)
 draw.register(LessonMap, plot_lesson_map)
@@ -66,6 +73,7 @@ def figure_of(result: object) -> Figure:
     return panels((6.8, 4.4), partial(draw, result))
 
 
+figure_of.register(Recommendation, picture_of_recommendation)
 figure_of.register(Surface, picture_of)
 
 
