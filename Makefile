@@ -8,7 +8,8 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 KERAS_TESTS := lrscout/loops/keras lrscout/callbacks/keras.py lrscout/callbacks/keras_monitor.py \
 	tests/callbacks/test_keras.py tests/callbacks/test_keras_monitor.py tests/examples/test_scripts.py \
 	tests/loops/test_frameworks.py tests/loops/test_home.py tests/loops/test_keras.py tests/loops/test_keras_fleet.py \
-	tests/loops/test_keras_landscape.py tests/loops/test_keras_landscape_backends.py tests/loops/test_landscapes.py
+	tests/loops/test_keras_landscape.py tests/loops/test_keras_landscape_backends.py tests/loops/test_keras_scheduler.py \
+	tests/loops/test_landscapes.py
 
 .PHONY: demo test lint bench docs clean
 
@@ -19,6 +20,7 @@ demo: $(VENV)/demo  ## Find a learning rate for a small network on handwritten d
 	$(BIN)/lrscout sweep lrscout.examples:digits --lrs 1e-4:10:24 --steps 1000 --seeds 3 --out demo
 	$(BIN)/lrscout curvature lrscout.examples:digits --out demo
 	$(BIN)/lrscout surface lrscout.examples:line --lr 0.1,0.5,0.75,0.9 --out demo
+	$(BIN)/lrscout find lrscout.examples:digits --steps 1000 --out demo
 
 # Tests run on all cores, so the frameworks shall not each take all of them as well.
 test: export OMP_NUM_THREADS := 1
@@ -40,6 +42,7 @@ bench: $(VENV)/bench  ## Measure, and keep the figures in benchmarks/results/.
 	$(BIN)/python benchmarks/curvature_cost.py
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/suggestion_quality.py
+	$(BIN)/python -m benchmarks.lr_regret
 	$(BIN)/python benchmarks/diagnosis.py
 	$(BIN)/python benchmarks/monitor_overhead.py
 	$(BIN)/python benchmarks/import_time.py

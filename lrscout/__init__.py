@@ -33,11 +33,15 @@ if TYPE_CHECKING:
     from lrscout.loops.torch.adapter import from_torch as from_torch
     from lrscout.loops.transformers.adapter import from_trainer as from_trainer
     from lrscout.measure.curvature import curvature as curvature
+    from lrscout.measure.find import find as find
+    from lrscout.measure.guard import GuardedRun as GuardedRun
+    from lrscout.measure.guard import guard as guard
     from lrscout.measure.line import line as line
     from lrscout.measure.loss_surface import Surface as Surface
     from lrscout.measure.lr_map import LRMap as LRMap
     from lrscout.measure.range_test import RangeTest as RangeTest
     from lrscout.measure.range_test import range_test as range_test
+    from lrscout.measure.recommendation import Recommendation as Recommendation
     from lrscout.measure.sharpness import Curvature as Curvature
     from lrscout.measure.surface import surface as surface
     from lrscout.measure.sweep import sweep as sweep
@@ -55,11 +59,14 @@ _HOMES = {
     "Monitor": "analyse.monitor",
     "Outcome": "core.curve",
     "RangeTest": "measure.range_test",
+    "Recommendation": "measure.recommendation",
     "Stop": "core.curve",
     "Suggestion": "analyse.suggest",
     "Surface": "measure.loss_surface",
     "curvature": "measure.curvature",
     "diagnose": "analyse.diagnose",
+    "GuardedRun": "measure.guard",
+    "find": "measure.find",
     "from_functions": "loops.functions",
     "from_jax": "loops.jax.adapter",
     "from_keras": "loops.keras.adapter",
@@ -68,6 +75,7 @@ _HOMES = {
     "from_tensorflow": "loops.tensorflow.adapter",
     "from_torch": "loops.torch.adapter",
     "from_trainer": "loops.transformers.adapter",
+    "guard": "measure.guard",
     "line": "measure.line",
     "range_test": "measure.range_test",
     "read_log": "logs.read",

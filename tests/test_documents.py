@@ -55,6 +55,19 @@ def test_the_pages_of_the_map_and_of_the_store(
     assert capsys.readouterr().out == "digits True 72\n"
 
 
+def test_the_page_of_the_recommendation(capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict = {}
+    run(blocks_of("docs/find.md"), names, steps=200)
+    out = capsys.readouterr().out
+    assert out.startswith("For 200 steps with linear decay use a peak learning rate of ")
+    assert out.endswith("True\n")
+    lr, schedule = names["recommendation"].lr, names["recommendation"].schedule
+    assert names["recommendation"].steps == names["scheduler"].last_epoch == 80
+    assert names["scheduler"].get_last_lr() == pytest.approx([lr * schedule(80)])
+    assert f"[{lr}]" in out
+    assert len(names["lrs"]) == 200
+
+
 def test_the_monitors_page_says_what_comes_out(capsys: pytest.CaptureFixture[str]) -> None:
     keras.utils.set_random_seed(0)
     loop, callback = blocks_of("docs/monitor.md")
@@ -80,6 +93,16 @@ def test_the_pages_of_the_curvature_and_of_the_surface(capsys: pytest.CaptureFix
         {},
     )
     assert "The loss over the two principal directions of the path" in capsys.readouterr().out
+
+
+def test_the_page_of_the_guard(capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict = {}
+    run(blocks_of("docs/guard.md"), names)
+    assert names["run"].curve.steps == 300
+    assert names["run"].rollbacks
+    assert names["guard"].factor < 1
+    assert float(names["loss"]) < 0.1
+    assert " and on from there at lr " in capsys.readouterr().out
 
 
 def test_the_page_of_the_cluster_is_python() -> None:

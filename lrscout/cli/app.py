@@ -9,6 +9,7 @@ import typer
 import lrscout
 from lrscout.cli.curvature import curvature
 from lrscout.cli.diagnose import diagnose
+from lrscout.cli.find import find
 from lrscout.cli.lesson import lesson
 from lrscout.cli.range_test import range_test
 from lrscout.cli.studies import studies
@@ -23,6 +24,7 @@ main = typer.Typer(
 )
 main.command("curvature")(curvature)
 main.command("diagnose")(diagnose)
+main.command("find")(find)
 main.command("lesson")(lesson)
 main.command("range-test")(range_test)
 main.command("surface")(surface)

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -47,6 +48,13 @@ def one_sentence(interrupted: str | None = None) -> Generator[None]:
         fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
     except Exception as error:
         fail(_with_notes(error, f"{type(error).__name__}: {_in_one_line(error)} ({_where(error)})."))
+
+
+def interrupted(study: str | None) -> str:
+    """Return what to say after Ctrl-C of work that a study keeps, or that none does."""
+    if study is None:
+        return "Interrupted. Nothing was changed, and nothing is kept; with --study NAME what is finished would be."
+    return f"Interrupted. What was finished is kept: the same command with --study {quote(study)} goes on from there."
 
 
 def fail(sentence: str, code: int = FAILED) -> None:

@@ -6,7 +6,6 @@ import sys
 from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
-from shlex import quote
 from typing import Annotated
 
 import numpy as np
@@ -14,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lrscout.cli.output import Target, fail, make_folder, one_sentence, save_result
+from lrscout.cli.output import Target, fail, interrupted, make_folder, one_sentence, save_result
 from lrscout.core.checks import check_lr
 from lrscout.core.errors import InvalidValueError
 from lrscout.core.schedules import NAMED
@@ -54,7 +53,7 @@ def sweep(
     """Train at every learning rate for every budget of steps, and map what comes of it."""
     if store is not None and study is None:
         study = new_study_name()
-    with one_sentence(interrupted=_interrupted(study)):
+    with one_sentence(interrupted=interrupted(study)):
         if out is not None:
             make_folder(out)
         with redirect_stdout(sys.stderr):  # What the user's code prints is not our answer.
@@ -115,12 +114,6 @@ def _chosen(runner: RunnerName, ray_address: str | None, lanes_per_task: int | N
     from lrscout.runners import Ray
 
     return Ray(ray_address, lanes_per_task=lanes_per_task)
-
-
-def _interrupted(study: str | None) -> str:
-    if study is None:
-        return "Interrupted. Nothing was changed, and nothing is kept; with --study NAME what is finished would be."
-    return f"Interrupted. What was finished is kept: the same command with --study {quote(study)} goes on from there."
 
 
 def _print(lr_map: LRMap) -> None:

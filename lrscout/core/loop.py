@@ -43,6 +43,15 @@ class Loop(Protocol):
         ...
 
 
+@runtime_checkable
+class Weighed(Protocol):
+    """A loop that knows how much evaluation data it has."""
+
+    def evaluation_steps(self) -> float:
+        """Return what an evaluation costs in steps: a third of one for each batch's worth of evaluation examples."""
+        ...
+
+
 def check_loop(loop: object) -> Loop:
     """Return a loop, or raise if it is none.
 

@@ -132,6 +132,14 @@ class Data:
             raise EmptyDataError(NO_EVALUATION)
         return total / examples
 
+    def evaluation_steps(self) -> float:
+        """Return what an evaluation costs in steps: a third of one for each batch's worth of evaluation examples.
+
+        A step goes forward and backward, and the way back takes twice the work of the way there.
+        """
+        _, examples = self.sum_over_evaluation(lambda batch: 0.0)
+        return examples / max(batch_size_of(self.peek()), 1) / 3
+
     def sum_over_evaluation(self, loss_of: Callable[[Any], Any]) -> tuple[Any, float]:
         """Return the sum of the loss, or of a fleet's losses, over all evaluation examples, and their number."""
         with self.same_draws():

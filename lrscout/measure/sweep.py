@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from lrscout.store.study import Study
 
-_DEFAULT_STORE = "lrscout.db"
+DEFAULT_STORE = "lrscout.db"
 _FEWEST_STEPS = 2
 
 
@@ -140,7 +140,7 @@ class _Design:
     ) -> _Design:
         """Check the arguments of `sweep` and fill in what was left to it."""
         checked = _checked_lrs(lrs)
-        chosen = _checked_seeds(seeds)
+        chosen = checked_seeds(seeds)
         steps = check_count("steps", steps, at_least=_FEWEST_STEPS)
         if not callable(schedule):
             name, factors = schedule, NAMED[check_choice("schedule", schedule, tuple(NAMED))]()
@@ -163,7 +163,7 @@ class _Design:
         runs: list[Run] = []
         for seed in self.seeds:
             for length in self.lengths:
-                factors = _checked_factors(self.factors(np.arange(length), length), self.schedule, length)
+                factors = checked_factors(self.factors(np.arange(length), length), self.schedule, length)
                 evaluate_at = np.array([0, *self.checkpoints] if self.shared else [0, length])
                 evaluate_at = evaluate_at if self.watched == "evaluation" else np.zeros(0, int)
                 runs += [Run(lr * factors, seed, evaluate_at, rule) for lr in self.lrs.tolist()]
@@ -185,7 +185,7 @@ class _Design:
             "loss": self.watched,
             "early_stopping": self.early_stopping,
             "lanes": lanes,
-            "losses of the first steps": _first_losses(source, plan[0].seed, float(self.lrs[-1])),
+            "losses of the first steps": first_losses(source, plan[0].seed, float(self.lrs[-1])),
         }
         if self.schedule not in NAMED:
             rates = b"".join(run.lrs.tobytes() for run in plan)
@@ -193,7 +193,7 @@ class _Design:
         return inputs
 
 
-def _first_losses(source: Source, seed: int, lr: float) -> str:
+def first_losses(source: Source, seed: int, lr: float) -> str:
     """Return losses by which another model, optimizer or data are told from those that a study was begun with.
 
     They are those of three steps at the largest rate, to the digits that do not depend on the machine.
@@ -293,7 +293,7 @@ def _opened(
     """Open a study, new or to be continued, with the size of its blocks, which stays what it was."""
     from lrscout.store.store import open_store  # SQLAlchemy loads only when something is kept.
 
-    opened = open_store(store or _DEFAULT_STORE)
+    opened = open_store(store or DEFAULT_STORE)
     name = study or new_study_name()
     known = next((opened.load(name) for summary in opened.studies() if summary.name == name), None)
     most = runner.lanes(source, plan) if known is None else int(known.inputs.get("lanes", 1))
@@ -313,7 +313,8 @@ def _as_told(lr_map: LRMap, result: Mapping[str, Any]) -> LRMap:
     return replace(lr_map, runner=result["runner"], notes=tuple(result["notes"]), cost=Cost(**result["cost"]))
 
 
-def _checked_factors(factors: Any, schedule: str, length: int) -> Float[np.ndarray, " step"]:
+def checked_factors(factors: Any, schedule: str, length: int) -> Float[np.ndarray, " step"]:
+    """Return the factors of a schedule, or raise if they are not as many numbers as there are steps."""
     try:
         checked = np.asarray(factors, float)
     except (TypeError, ValueError):
@@ -335,7 +336,8 @@ def _checked_lrs(lrs: Iterable[float]) -> Float[np.ndarray, " rate"]:
     return np.array(checked)
 
 
-def _checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """Return the seeds, counted from 0 if only their number was given."""
     if isinstance(seeds, Iterable):
         checked = tuple(check_count("Each of seeds", seed, at_least=0) for seed in seeds)
         if not checked or len(set(checked)) < len(checked):

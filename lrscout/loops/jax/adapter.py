@@ -190,6 +190,9 @@ class JaxLoop:
 
         return LandscapeProgram(loss, self._rate.update, self.params)
 
+    def evaluation_steps(self) -> float:
+        return self._data.evaluation_steps()
+
     def snapshot(self) -> Snapshot:
         return _Snapshot((self.params, self.opt_state, self.state, self._key), self._data.place())
 

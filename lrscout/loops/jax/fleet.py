@@ -214,5 +214,6 @@ def _structure(batch: Any) -> Any:
 
 
 def _capacity(batch: Any, steps: int) -> int:
-    fitting = _LARGEST_CHUNK // max(bytes_of(jax.tree.leaves(batch)), 1)
-    return max(1, min(steps, _LONGEST_CHUNK, fitting))
+    """Return how many batches to make room for: a power of two, so that fleets of many lengths share a program."""
+    fitting = max(1, _LARGEST_CHUNK // max(bytes_of(jax.tree.leaves(batch)), 1))
+    return min(1 << (max(1, min(steps, _LONGEST_CHUNK)) - 1).bit_length(), fitting)

@@ -159,6 +159,9 @@ class KerasLoop:
     def _landscapes(self) -> KerasLandscapes:
         return KerasLandscapes(self._model, self._optimizer, self._rate, self._loss, self._state, self._data)
 
+    def evaluation_steps(self) -> float:
+        return self._data.evaluation_steps() / self._rate.batches_for_an_update
+
     def snapshot(self) -> Snapshot:
         return _Snapshot(self._state.read(), self._data.place())
 

@@ -130,6 +130,9 @@ class SklearnLoop:
             learner = self._begun_on_next_batch()
             return self._data.mean_over_evaluation(lambda batch: learner.evaluation_loss(as_batch(batch)))
 
+    def evaluation_steps(self) -> float:
+        return self._data.evaluation_steps()
+
     def snapshot(self) -> Snapshot:
         return _Snapshot(Memory(self._learner.estimator), self._data.place())
 

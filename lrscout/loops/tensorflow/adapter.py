@@ -220,6 +220,9 @@ class TensorFlowLoop:
         names = [variable.name.partition(":")[0] for variable in self._variables]
         return TensorFlowLandscape(names, self._variables, self._loss_fn, self._data.ahead(batches), self._update)
 
+    def evaluation_steps(self) -> float:
+        return self._data.evaluation_steps()
+
     def snapshot(self) -> Snapshot:
         self._trace()
         return _Snapshot(self._read(), self._data.place())

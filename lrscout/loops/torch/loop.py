@@ -150,6 +150,9 @@ class TorchLoop:
             landscape.check_differentiable()
         return landscape
 
+    def evaluation_steps(self) -> float:
+        return self._data.evaluation_steps()
+
     def snapshot(self) -> Snapshot:
         with self._visit():
             return _Snapshot(Memory(self._roots, self._left_out), self._data.place())

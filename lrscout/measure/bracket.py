@@ -1,0 +1,133 @@
+"""The bracket: from a rate that may be far off to the highest one at which the first steps do no harm."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lrscout.core.schedules import constant
+from lrscout.measure.probing import Prober, Trial
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+BRACKET_STEPS = 3
+_STRIDES = (2.0, 4.0, 8.0, 16.0, 32.0)
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """The highest rate, to an octave, at which the first steps do no harm.
+
+    Args:
+        octave: the base-2 logarithm of that rate; None where there is no such rate.
+        reason: why there is none.
+    """
+
+    octave: float | None
+    reason: str = ""
+
+
+def bracket(prober: Prober, standing: Trial, allowance: float = math.inf) -> Bracket:
+    """Find the highest rate at which the first steps do no harm, from the user's own rate by doubling and halving.
+
+    Args:
+        prober: takes the probes.
+        standing: the losses of the same batches at the parameters of the start.
+        allowance: how much may be spent, in steps.
+    """
+    still = standing.losses[:BRACKET_STEPS]
+    if len(still) < BRACKET_STEPS or not np.isfinite(still).all():
+        return Bracket(
+            None, "The loss is not a finite number before anything has moved. Look at the data and the loss."
+        )
+    search = _Search(prober, still, prober.spent + allowance)
+    low, high = search.ends()
+    if low is None:
+        return Bracket(None, search.why_all_harm() if search.can_go_on else search.why_too_little())
+    if high is None:
+        if search.can_go_on:
+            return Bracket(None, search.why_nothing_harms(low))
+        return Bracket(low)
+    while high - low > 1 and search.can_go_on:
+        middle = (low + high) / 2
+        low, high = (middle, high) if search.harmless(middle) else (low, middle)
+    return Bracket(low)
+
+
+class _Search:
+    """The rates that have been tried for their first steps.
+
+    Args:
+        prober: takes the probes.
+        still: the losses of the same batches at the parameters of the start.
+        most: what may have been spent in the end.
+    """
+
+    def __init__(self, prober: Prober, still: Float[np.ndarray, " step"], most: float) -> None:
+        self._prober = prober
+        self._still = still
+        self._most = most
+        self._margin = float(np.std(still)) / 2
+        self._lowest = math.inf
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether there is enough left for one more rate."""
+        return self._prober.spent + BRACKET_STEPS * self._prober.seeds <= self._most
+
+    def harmless(self, octave: float) -> bool:
+        """Whether the loss after the first steps at a rate is not above that of standing still."""
+        self._lowest = min(self._lowest, octave)
+        (trial,) = self._prober.try_rates([octave], BRACKET_STEPS, constant())
+        if not trial.completed:
+            return False
+        after, still = trial.losses[1:], self._still
+        return bool(after.mean() <= still[1:].mean() + self._margin and after[-1] <= still[-1] + self._margin)
+
+    def ends(self) -> tuple[float | None, float | None]:
+        """Return a rate that does no harm and a higher one that does; None for one that was not found."""
+        own = math.log2(self._prober.lr)
+        if not self.can_go_on:
+            return None, None
+        upwards = self.harmless(own)
+        before = own
+        for stride in _STRIDES:
+            if not self.can_go_on:
+                break
+            here = before + stride if upwards else before - stride
+            if self.harmless(here) != upwards:
+                return (before, here) if upwards else (here, before)
+            before = here
+        return (before, None) if upwards else (None, before)
+
+    def why_all_harm(self) -> str:
+        """Return why there is no rate that does no harm."""
+        return (
+            f"The first steps raise the loss at every rate that was tried, down to {2.0**self._lowest:.2g}. "
+            "Look at the sign of the loss, the optimizer and the data."
+        )
+
+    def why_too_little(self) -> str:
+        """Return that the allowance was spent before there was a rate that does no harm."""
+        return (
+            "The budget was spent before a rate was found at which the first steps do no harm. "
+            "Allow more, or begin with a lower rate."
+        )
+
+    def why_nothing_harms(self, octave: float) -> str:
+        """Return why there is no rate that does harm."""
+        (trial,) = self._prober.try_rates([octave], BRACKET_STEPS, constant())
+        rate = f"{2.0**octave:.2g}"
+        if np.array_equal(trial.losses, self._still):
+            return (
+                f"The loss does not move at any rate up to {rate}. Look at whether the optimizer has the model's "
+                "parameters, and whether they are trained."
+            )
+        return (
+            f"The loss falls, or stays, at every rate up to {rate}, so there is no best one. A loss without a lower "
+            "bound falls the faster the larger the rate."
+        )

@@ -1,0 +1,217 @@
+"""The learning rate for a number of steps: bracket, races of growing length, and one under the run's own schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lrscout.analyse.horizon import Drift, Vertex, drift
+from lrscout.analyse.valley import Choice
+from lrscout.core.schedules import Schedule, constant
+from lrscout.measure.bracket import BRACKET_STEPS, Bracket, bracket
+from lrscout.measure.probing import Prober, Trial
+from lrscout.measure.race import Course, Rung, race
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+FIRST_LENGTH = 6
+GROWTH = 3.0
+_RATES = 3.0
+"""About as many rates as a race has to run."""
+
+_SPARE = 1.0
+"""How many rates more the last race should be able to afford, in case that the best one is at the edge."""
+
+_SHORTEST = 4
+_LEAST = 6 * BRACKET_STEPS
+_SHORTEST_FINAL = 16
+_SHARE_OF_FINAL = 0.7
+_LONGEST = 0.5
+"""The longest probe, as a share of the run."""
+
+_STRETCH = 0.6
+_LIKE_CONSTANT = 4 / 3
+_FALLBACK = -2.0
+_DOUBT_OF_BRACKET = 1.5
+_BELOW_LOST = 1.5
+_SURE = 0.003
+"""The share of the fall that more probes could save at most; below it they are not worth their cost."""
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What the races told.
+
+    Args:
+        choice: the rate to take; None where there is none.
+        rungs: the races.
+        bracket: where they began.
+        drift: how far the best rate is expected to move from the last race to the run.
+    """
+
+    choice: Choice | None
+    rungs: tuple[Rung, ...]
+    bracket: Bracket
+    drift: Drift | None
+
+    @property
+    def reason(self) -> str:
+        """Why there is no rate."""
+        return self.bracket.reason
+
+
+def race_for(prober: Prober, steps: int, schedule: Schedule, share: float, start: float | None) -> Verdict:
+    """Find the rate for a run of `steps` steps.
+
+    Args:
+        prober: takes the probes.
+        steps: the length of the run.
+        schedule: its schedule.
+        share: how much of its steps may be spent.
+        start: the evaluation loss of the start; None where there is no evaluation.
+    """
+    return _Hunt(prober, steps, schedule, share, start).verdict()
+
+
+class _Hunt:
+    """The races for one run."""
+
+    def __init__(self, prober: Prober, steps: int, schedule: Schedule, share: float, start: float | None) -> None:
+        self._prober = prober
+        self._steps = steps
+        self._schedule = schedule
+        self._allowed = share * steps
+        self._start = start
+        self._rungs: list[Rung] = []
+        self._lost = math.inf
+        factors = schedule(np.arange(steps), steps)
+        self._constant = bool(np.ptp(factors) == 0)
+        self._like_constant = steps * _share_like_constant(factors)
+
+    @property
+    def _left(self) -> float:
+        return (self._allowed - self._prober.spent) / self._prober.seeds
+
+    def verdict(self) -> Verdict:
+        if self._left < _LEAST:
+            return Verdict(None, (), Bracket(None, self._too_little()), None)
+        standing = self._prober.stand_still(FIRST_LENGTH if self._left > 8 * FIRST_LENGTH else BRACKET_STEPS)
+        bracketed = bracket(self._prober, standing, self._allowed - self._prober.spent)
+        if bracketed.octave is None:
+            return Verdict(None, (), bracketed, None)
+        self._run_constant(bracketed.octave - 1, standing)
+        if not self._rungs:
+            return Verdict(_without_race(bracketed.octave), (), bracketed, None)
+        if not self._constant:
+            self._run_scheduled(standing)
+        return self._choose(bracketed)
+
+    def _too_little(self) -> str:
+        least = math.ceil(_LEAST * self._prober.seeds + self._prober.spent)
+        return (
+            f"The budget of {self._allowed:.3g} steps is too small to try rates with: it takes {least} steps at least. "
+            "Allow more with budget, or take the minimum of a range test divided by ten (lrscout.range_test)."
+        )
+
+    def _run_constant(self, centre: float, standing: Trial) -> None:
+        """Race constant rates, each time for three times as many steps, from where the best one should have moved."""
+        length: float = FIRST_LENGTH
+        reserved = 0.0 if self._constant else _SHARE_OF_FINAL * self._allowed / self._prober.seeds
+        while True:
+            affordable = self._left / (_RATES + (not self._rungs))
+            if affordable < _SHORTEST or (self._rungs and self._enough(length, affordable, reserved)):
+                return
+            last = affordable < length * (1 + _STRETCH * GROWTH) and not reserved
+            this = int(min(affordable if last else min(length, affordable), self._steps * _LONGEST))
+            if self._rungs and this <= 1.2 * self._rungs[-1].steps:
+                return
+            rung = self._race(centre, this, constant(), standing)
+            if rung.octave is None:
+                centre = min(rung.scores) - 2
+                if self._left < 2 * this:
+                    return
+                continue
+            self._rungs.append(rung)
+            length = this * GROWTH
+            # Not from where the best rate will have drifted to: a rate too high shows itself early, and so is cheap.
+            centre = rung.octave
+
+    def _enough(self, length: float, affordable: float, reserved: float) -> bool:
+        """Whether the next race under a constant rate would be too dear, or would change nothing."""
+        if reserved and self._left - _RATES * length < 0.9 * reserved:
+            return True
+        return affordable < 0.75 * length or self._sure()
+
+    def _sure(self) -> bool:
+        choice = self._choice(self._rungs[-1])
+        return choice is not None and choice.expected < _SURE
+
+    def _run_scheduled(self, standing: Trial) -> None:
+        """Race once more under the run's own schedule, squeezed into a shorter run."""
+        length = int(min(self._left / (_RATES + _SPARE), self._steps * _LONGEST))
+        if length < _SHORTEST_FINAL or self._sure():
+            return
+        centre = self._rungs[-1].octave
+        assert centre is not None
+        rung = self._race(centre, length, self._schedule, standing)
+        if rung.octave is not None and rung.valley is not None:
+            self._rungs.append(rung)
+            self._scheduled = True
+
+    _scheduled = False
+
+    def _race(self, centre: float, length: int, schedule: Schedule, standing: Trial) -> Rung:
+        course = Course(length, schedule, len(self._rungs), self._start, standing)
+        rung = race(self._prober, centre, course, self._allowed - self._prober.spent)
+        if rung.octave is None:
+            self._lost = min([self._lost, *rung.scores])
+        return rung
+
+    @property
+    def _path(self) -> list[Vertex]:
+        """The best rates by the length of runs under a constant rate that have the same."""
+        path = [rung.vertex for rung in self._rungs]
+        if self._scheduled:
+            path[-1] = replace(path[-1], steps=path[-1].steps * self._like_constant / self._steps)
+        return path
+
+    def _drift(self) -> Drift:
+        if self._scheduled:
+            # The same schedule in a shorter run: only the length differs.
+            return drift(self._path, self._steps, since=self._rungs[-1].steps)
+        return drift(self._path, max(self._like_constant, 1.0))
+
+    def _choice(self, rung: Rung) -> Choice | None:
+        moved = self._drift()
+        if rung.valley is not None:
+            return rung.valley.least_risk(moved.shift, moved.doubt)
+        if rung.octave is None:
+            return None
+        octave = rung.octave + moved.shift
+        return Choice(octave, octave - moved.doubt, octave + moved.doubt, math.inf)
+
+    def _choose(self, bracketed: Bracket) -> Verdict:
+        choice = self._choice(self._rungs[-1])
+        if choice is not None and choice.octave > self._lost - _BELOW_LOST:
+            # A longer race, in which every rate diverged, ended the search: what led before it has lost.
+            octave = self._lost - _BELOW_LOST
+            choice = Choice(octave, octave - _DOUBT_OF_BRACKET, octave + _DOUBT_OF_BRACKET / 2, math.inf)
+        return Verdict(choice, tuple(self._rungs), bracketed, self._drift())
+
+
+def _share_like_constant(factors: Float[np.ndarray, " step"]) -> float:
+    """Return how long a run under a constant rate is that has the same best rate, as a share of the run.
+
+    It is shorter than a run under a decay, whose rate is high for a part of it only: 0.4 for a linear decay.
+    """
+    return float(np.mean(factors)) ** _LIKE_CONSTANT
+
+
+def _without_race(octave: float) -> Choice:
+    """Return a rate well below the one up to which the first steps do no harm."""
+    best = octave + _FALLBACK
+    return Choice(best, best - _DOUBT_OF_BRACKET, best + _DOUBT_OF_BRACKET, math.inf)

@@ -1,0 +1,209 @@
+"""The race: the best learning rate for runs of a given length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lrscout.analyse.horizon import Vertex
+from lrscout.analyse.valley import Valley, highest_harmless, valley_of
+from lrscout.core.curve import Outcome
+from lrscout.core.schedules import Schedule
+from lrscout.measure.probing import Prober, Trial, late
+from lrscout.measure.recommendation import Probe
+
+if TYPE_CHECKING:
+    pass
+
+_MOST_RATES = 10
+
+_EVALUATION_FROM = 16
+_SHARE_OF_EVALUATION = 0.5
+"""A short run is compared by its training losses: an evaluation would cost as much as the run, and batch statistics
+that are averaged over many steps are not yet those of the model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rung:
+    """What a race of one length told.
+
+    Args:
+        steps: its length.
+        trials: the runs, by their octaves.
+        scores: the loss of each.
+        evaluated: whether these are evaluation losses; otherwise late training losses.
+        valley: the valley that the scores lie in; None where no loss has moved.
+        octave: the best rate, or the highest that does no harm where no loss has moved; None where all diverged.
+        number: the number of the round.
+    """
+
+    steps: int
+    trials: dict[float, Trial]
+    scores: dict[float, float]
+    evaluated: bool
+    valley: Valley | None
+    octave: float | None
+    number: int
+
+    @property
+    def vertex(self) -> Vertex:
+        """The best rate, for runs of this length."""
+        assert self.octave is not None
+        return Vertex(self.steps, self.octave, self.valley is not None)
+
+    @property
+    def best(self) -> float:
+        """The octave of the rate with the lowest score."""
+        return min(self.scores, key=lambda octave: self.scores[octave])
+
+    def probes(self) -> list[Probe]:
+        """Return the runs as they are shown, by rate."""
+        return [self.trials[octave].probe(self.scores[octave], self.number) for octave in sorted(self.trials)]
+
+    @property
+    def limit(self) -> float | None:
+        """The lowest rate that diverged above one that did not; None where none did."""
+        lost = (Outcome.DIVERGING, Outcome.NON_FINITE)
+        fallen = [octave for octave, score in self.scores.items() if math.isfinite(score)]
+        broken = [
+            probe.lr
+            for probe in self.probes()
+            if (probe.outcome in lost or not math.isfinite(probe.score))
+            and probe.lr > 2.0 ** min(fallen, default=math.inf)
+        ]
+        return min(broken, default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What the runs of a race have in common.
+
+    Args:
+        steps: their length.
+        schedule: how the rate goes over it.
+        number: the number of the round.
+        start: the evaluation loss of the start; None where there is no evaluation.
+        standing: training losses of the start.
+        evaluations: how many evaluations each run is followed by, evenly over its steps: by default the last alone.
+    """
+
+    steps: int
+    schedule: Schedule
+    number: int
+    start: float | None
+    standing: Trial
+    evaluations: int = 1
+
+    @property
+    def evaluate_at(self) -> list[int]:
+        """The steps to evaluate before, the last of them the end of the run."""
+        return np.unique(np.linspace(0, self.steps, self.evaluations + 1)[1:].round().astype(int)).tolist()
+
+    def evaluates(self, prober: Prober) -> bool:
+        """Whether the runs are compared by evaluations."""
+        return (
+            self.start is not None
+            and self.evaluations > 0
+            and self.steps >= _EVALUATION_FROM
+            and prober.evaluation_steps <= _SHARE_OF_EVALUATION * self.steps
+        )
+
+
+def race(prober: Prober, centre: float, course: Course, allowance: float) -> Rung:
+    """Run rates an octave apart for the same number of steps, and go towards the better ones until the best is inside.
+
+    Args:
+        prober: takes the probes.
+        centre: the octave to begin at, with both of its neighbours.
+        course: what the runs have in common.
+        allowance: how much may be spent, in steps.
+    """
+    evaluated = course.evaluates(prober)
+    contest = _Contest(prober, course, evaluated)
+    spent = prober.spent
+    contest.enter([centre - 1, centre, centre + 1])
+    while (octave := contest.next()) is not None:
+        if prober.spent - spent + course.steps * prober.seeds > allowance:
+            break
+        contest.enter([octave])
+    return contest.rung()
+
+
+class _Contest:
+    """The rates that have run so far."""
+
+    def __init__(self, prober: Prober, course: Course, evaluated: bool) -> None:
+        self._prober = prober
+        self._course = course
+        self._evaluated = evaluated
+        self._trials: dict[float, Trial] = {}
+
+    def enter(self, octaves: Sequence[float]) -> None:
+        """Run some more rates."""
+        at = self._course.evaluate_at if self._evaluated else ()
+        for trial in self._prober.try_rates(octaves, self._course.steps, self._course.schedule, at):
+            self._trials[trial.octave] = trial
+
+    def next(self) -> float | None:
+        """Return the octave to try next, or None where the best one has neighbours on both sides."""
+        if len(self._trials) >= _MOST_RATES:
+            return None
+        best = self._best()
+        if best is None:
+            return min(self._trials) - 1
+        for neighbour in (best + 1, best - 1):
+            if neighbour not in self._trials:
+                return neighbour
+        return None
+
+    def rung(self) -> Rung:
+        """Return what the race told."""
+        valley, course = self._valley(), self._course
+        octave = self._best() if valley is None else valley.vertex
+        evaluated = self._by_evaluation()
+        return Rung(course.steps, self._trials, self._scores(), evaluated, valley, octave, course.number)
+
+    def _best(self) -> float | None:
+        scores = self._scores()
+        if self._valley() is None:
+            return highest_harmless(scores, self._standing(), self._noise())
+        return min(scores, key=lambda octave: scores[octave])
+
+    def _valley(self) -> Valley | None:
+        return valley_of(self._scores(), self._standing(), self._noise())
+
+    def _scores(self) -> dict[float, float]:
+        by_evaluation = self._by_evaluation()
+        return {
+            octave: trial.evaluation if by_evaluation else trial.late_training for octave, trial in self._trials.items()
+        }
+
+    def _by_evaluation(self) -> bool:
+        """Whether to go by evaluations: not where they rise at every rate while the training losses fall.
+
+        So it is where evaluation uses batch statistics that have not caught up with the model yet.
+        """
+        if not self._evaluated or self._course.start is None:
+            return False
+        if min(trial.evaluation for trial in self._trials.values()) < self._course.start:
+            return True
+        lowest = min(trial.late_training for trial in self._trials.values())
+        return not lowest < late(self._course.standing.losses) - self._noise()
+
+    def _standing(self) -> float:
+        if self._by_evaluation():
+            assert self._course.start is not None
+            return self._course.start
+        standing = self._course.standing.losses
+        if len(standing) >= self._course.steps:
+            return late(standing[: self._course.steps])
+        return float(standing.mean())
+
+    def _noise(self) -> float:
+        """Return half the deviation of a training loss, as the steadiest run tells it, which may be standing still."""
+        completed = [trial.noise for trial in self._trials.values() if trial.completed]
+        return min([self._course.standing.noise, *completed]) / 2

@@ -1,0 +1,145 @@
+"""The learning rate that gets to a loss first, and the steps that it takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrscout.analyse.extrapolate import StepsNeeded, steps_to_target
+from lrscout.analyse.horizon import drift
+from lrscout.core.schedules import constant
+from lrscout.measure.bracket import Bracket, bracket
+from lrscout.measure.probing import Prober, Trial
+from lrscout.measure.race import Course, Rung, race
+
+_FIRST_LENGTH, _GROWTH = 12, 3
+_RATES = 3
+_EVALUATIONS = 20
+_SHARE_OF_EVALUATIONS = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Arrival:
+    """Which rate gets to a loss first.
+
+    Args:
+        octave: the base-2 logarithm of the rate; None where none is known to get there.
+        steps: the steps that it takes from the start, with an interval.
+        reason: how that is known, or why it is not.
+        rungs: the races.
+        bracket: where they began.
+        evaluated: whether it is the evaluation loss that gets there; otherwise the training loss.
+    """
+
+    octave: float | None
+    steps: StepsNeeded | None
+    reason: str
+    rungs: tuple[Rung, ...]
+    bracket: Bracket
+    evaluated: bool
+
+
+def race_to(prober: Prober, target: float, share: float, most: int, start: float | None) -> Arrival:
+    """Race constant rates, each time for longer, until one gets to a loss or foretells when it will.
+
+    Args:
+        prober: takes the probes.
+        target: the loss to reach.
+        share: how much of the steps that it takes may be spent.
+        most: how many steps a probe may take.
+        start: the evaluation loss of the start; None where there is no evaluation.
+    """
+    standing = prober.stand_still(_FIRST_LENGTH)
+    evaluated = start is not None and _EVALUATIONS * prober.evaluation_steps <= _SHARE_OF_EVALUATIONS * most
+    level = start if evaluated and start is not None else float(np.mean(standing.losses))
+    bracketed = bracket(prober, standing)
+    if bracketed.octave is None:
+        return Arrival(None, None, bracketed.reason, (), bracketed, evaluated)
+    if level <= target:
+        there = f"The loss is {level:.4g} before the first step, which is not above {target:.4g} already."
+        return Arrival(bracketed.octave - 1, StepsNeeded(0, 0, 0), there, (), bracketed, evaluated)
+    rungs: list[Rung] = []
+    centre, length = bracketed.octave - 1, _FIRST_LENGTH
+    best: tuple[float, StepsNeeded] | None = None
+    why = f"probes of at most {most} steps are too short to tell"
+    while length <= most:
+        watched = evaluated and _EVALUATIONS * prober.evaluation_steps <= _SHARE_OF_EVALUATIONS * length
+        course = Course(length, constant(), len(rungs), start, standing, _EVALUATIONS if watched else 0)
+        rung = race(prober, centre, course, math.inf)
+        if rung.octave is None:
+            centre = min(rung.scores) - 2
+            continue
+        rungs.append(rung)
+        if watched or not evaluated:
+            best, why = _first_to_arrive(rung, target, watched)
+        if best is not None and _knows_enough(prober, best[1], length, share):
+            break
+        length *= _GROWTH
+        centre = rung.octave + drift([rung.vertex for rung in rungs], length).shift
+    if best is None:
+        return Arrival(None, None, _not_known(target, why, rungs), tuple(rungs), bracketed, evaluated)
+    return Arrival(best[0], best[1], _known(rungs[-1], best), tuple(rungs), bracketed, evaluated)
+
+
+def _knows_enough(prober: Prober, needed: StepsNeeded, length: int, share: float) -> bool:
+    next_race = _RATES * _GROWTH * length * prober.seeds
+    return needed.steps <= length or prober.spent + next_race > share * needed.steps
+
+
+def _first_to_arrive(rung: Rung, target: float, evaluated: bool) -> tuple[tuple[float, StepsNeeded] | None, str]:
+    """Return the octave that is first at the target with its steps, or why none is known to get there."""
+    found: list[tuple[float, StepsNeeded]] = []
+    reasons: dict[float, str] = {}
+    for octave, trial in rung.trials.items():
+        if trial.completed:
+            answer = _arrival_of(trial, target, evaluated)
+            if isinstance(answer, StepsNeeded):
+                found.append((octave, answer))
+            else:
+                reasons[octave] = answer
+    if found:
+        return min(found, key=lambda pair: pair[1].steps), ""
+    return None, reasons.get(rung.best, "every rate diverged")
+
+
+def _arrival_of(trial: Trial, target: float, evaluated: bool) -> StepsNeeded | str:
+    """Return the steps from the start to the target."""
+    steps, losses = np.arange(len(trial.losses), dtype=float), trial.losses
+    if evaluated:
+        steps, losses = trial.evaluations
+    there = np.flatnonzero(_settled(losses) <= target)
+    if len(there):
+        seen = int(steps[there[0]])
+        return StepsNeeded(seen, int(0.9 * seen), math.ceil(1.1 * seen))
+    further = steps_to_target(losses, steps, target)
+    if isinstance(further, str):
+        return further
+    done = int(steps[-1])
+    return StepsNeeded(done + further.steps, done + further.low, done + further.high)
+
+
+def _settled(losses: np.ndarray) -> np.ndarray:
+    """Return the running median over a tenth of the losses, so that a lucky batch is not an arrival."""
+    width = max(1, len(losses) // 10)
+    return np.array([np.median(losses[max(0, end - width) : end]) for end in range(1, len(losses) + 1)])
+
+
+def _known(rung: Rung, best: tuple[float, StepsNeeded]) -> str:
+    octave, needed = best
+    if needed.steps <= rung.steps:
+        return f"A probe at {2.0**octave:.2g} got there, the first of {len(rung.trials)} rates."
+    return (
+        f"Of {len(rung.trials)} rates that ran for {rung.steps} steps, {2.0**octave:.2g} gets there first, as far as "
+        "its curve foretells."
+    )
+
+
+def _not_known(target: float, why: str, rungs: list[Rung]) -> str:
+    lowest = min(((rung.scores[rung.best], rung) for rung in rungs), key=lambda pair: pair[0], default=None)
+    seen = ""
+    if lowest is not None and math.isfinite(lowest[0]):
+        loss, rung = lowest
+        seen = f" The lowest that was seen is {loss:.4g}, after {rung.steps} steps at {2.0**rung.best:.2g}."
+    return f"A loss of {target:.4g} is not known to be reachable, because {why}.{seen}"
