@@ -21,9 +21,9 @@ def variance_loss(params: Any, batch: Any) -> Any:
 
 
 def learned_variance(generator: np.random.Generator) -> Problem:
-    """A smooth function with a hundredth of noise: as the variance shrinks, the curvature grows a thousandfold."""
+    """A smooth function with a tenth of noise: as the variance shrinks, the curvature grows a hundredfold."""
     inputs = generator.uniform(-1, 1, (1536, 2)).astype(np.float32)
-    targets = np.sin(2 * inputs[:, 0]) * np.cos(inputs[:, 1]) + generator.normal(0, 0.03, len(inputs))
+    targets = np.sin(2 * inputs[:, 0]) * np.cos(inputs[:, 1]) + generator.normal(0, 0.1, len(inputs))
     training, held_out = split(generator, (inputs, targets.astype(np.float32)))
     return Problem(layers(generator, [2, 32, 2], gain=1.0), variance_loss, training, held_out)
 

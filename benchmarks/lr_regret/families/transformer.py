@@ -71,8 +71,4 @@ def transformer(generator: np.random.Generator) -> Problem:
     return Problem(params, loss, (windows[:cut].copy(),), (held_out.copy(),))
 
 
-TRANSFORMER = [
-    Task("transformer", "text", "SGD", transformer, 16),
-    Task("transformer", "text", "momentum", transformer, 16),
-    Task("transformer", "text", "AdamW", transformer, 16),
-]
+TRANSFORMER = [Task("transformer", "text", "AdamW", transformer, 16)]

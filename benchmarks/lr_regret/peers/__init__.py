@@ -1,0 +1,1 @@
+"""The finders of other packages, each asked by its own code."""
