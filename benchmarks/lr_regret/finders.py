@@ -12,7 +12,7 @@ from benchmarks.lr_regret import constants, searches, without_rate
 from benchmarks.lr_regret.judge import Pick, Row
 from benchmarks.lr_regret.task import Task
 
-Answer: TypeAlias = Callable[[Task, int], list[Pick] | list[Row]]
+Answer: TypeAlias = Callable[[Task, int], list[Pick] | list[Row] | list[Pick | Row]]
 """Asks about a task and a seed: picks, which are then judged, or, of what trains by itself, rows."""
 
 PEERS = ("fastai", "torch_lr_finder", "lightning", "ignite", "ktrain")

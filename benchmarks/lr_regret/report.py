@@ -126,7 +126,7 @@ def _percent(share: float) -> str:
 def _octaves(quartiles: tuple[float, float, float] | None) -> str:
     if quartiles is None:
         return "-"
-    low, middle, high = (f"{value:+.1f}".replace("-", "\N{MINUS SIGN}") for value in quartiles)
+    low, middle, high = (f"{round(value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}") for value in quartiles)
     return f"{middle} ({low} to {high})"
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_DRIFT = -0.2
-"""Octaves for each doubling of the steps. Under a constant rate, measured exponents are -0.25 to -0.3; under a linear
-decay about -0.1."""
+UNDER_CONSTANT_RATE, UNDER_DECAY = -0.35, -0.2
+"""Octaves for each doubling of the steps, where nothing else is known. Measured exponents are -0.25 to -0.3 under a
+constant rate and about -0.1 under a long decay; they are larger for short runs, which learn what is easy."""
 
-_TRUST = 0.4
+_TRUST = 0.3
 """How much of the drift that was measured is added: between two races it is measured badly."""
 
 _TELLING = 16
@@ -51,23 +51,26 @@ class Drift:
     doubt: float
 
 
-def drift(path: Sequence[Vertex], steps: float, *, since: float | None = None) -> Drift:
+def drift(
+    path: Sequence[Vertex], steps: float, *, since: float | None = None, prior: float = UNDER_CONSTANT_RATE
+) -> Drift:
     """Return how far the best rate will have moved when the runs are `steps` long.
 
     Args:
         path: the best rates of runs of increasing length.
         steps: the length to extrapolate to. Where it is not longer than where it begins, there is no shift.
         since: the length to extrapolate from; by default that of the last vertex.
+        prior: the octaves for each doubling that are expected where nothing was measured.
 
     Source:
         The exponents: Bjorck et al. 2024 (arXiv 2409.19913) and measurements of our own on small tasks. A free fit to
         two lengths is too uncertain to be followed, so it is shrunk towards them.
 
     >>> drift([Vertex(16, -3.0, True), Vertex(64, -4.0, True)], 128).shift
-    -0.4
+    -0.5
     """
     doublings = max(float(np.log2(steps / (since or path[-1].steps))), 0.0)
-    return Drift(doublings * (_DRIFT + _TRUST * _measured(path)), _DOUBT + _DOUBT_OF_A_DOUBLING * doublings)
+    return Drift(doublings * (prior + _TRUST * _measured(path)), _DOUBT + _DOUBT_OF_A_DOUBLING * doublings)
 
 
 def _measured(path: Sequence[Vertex]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,9 +43,13 @@ class Valley:
     def vertex(self) -> float:
         """The octave of the lowest point of a parabola through the best rate and its neighbours.
 
-        It is at most half an octave from the best rate. A neighbour that is missing counts as a loss of everything.
+        It is at most half an octave from the best rate. A neighbour that is missing counts as a loss of everything. Of
+        neighbours that are not equally far the best rate itself is returned.
         """
         best = int(np.argmin(self.shares))
+        gaps = np.diff(self.octaves[max(best - 1, 0) : best + 2])
+        if len(gaps) == 2 and gaps[0] != gaps[1]:
+            return float(self.octaves[best])
         left = self.shares[best - 1] if best > 0 else 1.0
         right = self.shares[best + 1] if best + 1 < len(self.shares) else 1.0
         bend = left + right - 2 * self.shares[best]
@@ -122,3 +127,18 @@ def highest_harmless(scores: Mapping[float, float], standing: float, noise: floa
     """
     harmless = [octave for octave, loss in scores.items() if np.isfinite(loss) and loss <= standing + noise / 2]
     return max(harmless, default=None)
+
+
+def without_the_unsafe(scores: Mapping[float, float], standing: float) -> dict[float, float]:
+    """Return the scores with infinity for every rate above one that was lost.
+
+    A rate is lost whose loss lies above standing still by more than half of what the best rate has gained. That a
+    higher one has come through is luck, which will not last.
+
+    >>> without_the_unsafe({-2.0: 0.5, -1.0: 9.0, 0.0: 0.25}, standing=1.0)
+    {-2.0: 0.5, -1.0: 9.0, 0.0: inf}
+    """
+    gained = max(standing - min(scores.values()), 0.0)
+    lost = [octave for octave, loss in scores.items() if not loss <= standing + gained / 2]
+    lowest = min(lost, default=math.inf) if gained > 0 else math.inf
+    return {octave: loss if octave <= lowest else math.inf for octave, loss in scores.items()}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BRACKET_STEPS = 3
 _STRIDES = (2.0, 4.0, 8.0, 16.0, 32.0)
+_ROUNDING = 8 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -40,22 +41,35 @@ def bracket(prober: Prober, standing: Trial, allowance: float = math.inf) -> Bra
         allowance: how much may be spent, in steps.
     """
     still = standing.losses[:BRACKET_STEPS]
-    if len(still) < BRACKET_STEPS or not np.isfinite(still).all():
+    if not np.isfinite(still[0]):
         return Bracket(
             None, "The loss is not a finite number before anything has moved. Look at the data and the loss."
         )
+    if len(still) < BRACKET_STEPS or not np.isfinite(still).all():
+        return Bracket(None, not_finite_anyway(standing))
     search = _Search(prober, still, prober.spent + allowance)
     low, high = search.ends()
     if low is None:
         return Bracket(None, search.why_all_harm() if search.can_go_on else search.why_too_little())
     if high is None:
-        if search.can_go_on:
+        levels_off = search.levels_off()
+        if search.can_go_on and levels_off is None:
             return Bracket(None, search.why_nothing_harms(low))
-        return Bracket(low)
+        return Bracket(low if levels_off is None else levels_off)
     while high - low > 1 and search.can_go_on:
         middle = (low + high) / 2
         low, high = (middle, high) if search.harmless(middle) else (low, middle)
+    if low < math.log2(prober.lr) and not search.moves(low):
+        return Bracket(None, search.why_all_harm())
     return Bracket(low)
+
+
+def not_finite_anyway(standing: Trial) -> str:
+    """Return that the loss is not finite even where no rate moves anything, and where."""
+    return (
+        f"The loss is not a finite number at step {len(standing.losses)}, even at a rate too small to move anything. "
+        "Look at the data of that step, the loss and its gradient."
+    )
 
 
 class _Search:
@@ -72,7 +86,7 @@ class _Search:
         self._still = still
         self._most = most
         self._margin = float(np.std(still)) / 2
-        self._lowest = math.inf
+        self._tried: dict[float, Trial] = {}
 
     @property
     def can_go_on(self) -> bool:
@@ -81,8 +95,8 @@ class _Search:
 
     def harmless(self, octave: float) -> bool:
         """Whether the loss after the first steps at a rate is not above that of standing still."""
-        self._lowest = min(self._lowest, octave)
         (trial,) = self._prober.try_rates([octave], BRACKET_STEPS, constant())
+        self._tried[octave] = trial
         if not trial.completed:
             return False
         after, still = trial.losses[1:], self._still
@@ -104,10 +118,27 @@ class _Search:
             before = here
         return (before, None) if upwards else (None, before)
 
+    def moves(self, octave: float) -> bool:
+        """Whether a rate that was tried has moved the loss by more than rounding does."""
+        standing_still = octave <= self._prober.standing_octave
+        return not (standing_still or np.allclose(self._tried[octave].losses, self._still, rtol=_ROUNDING, atol=0))
+
+    def levels_off(self) -> float | None:
+        """Return the lowest rate beyond which higher ones, which do no harm either, gain nothing more.
+
+        None where the highest rate gains most, as on a loss without a lower bound, or where no rate moves the loss. A
+        loss that is bounded above, as of probabilities, levels off at huge rates, and may do so below the start.
+        """
+        levels = {octave: float(trial.losses[1:].mean()) for octave, trial in sorted(self._tried.items())}
+        lowest = min(levels.values())
+        enough = next(octave for octave, level in levels.items() if level <= lowest + self._margin)
+        return enough if enough < max(levels) and self.moves(enough) else None
+
     def why_all_harm(self) -> str:
         """Return why there is no rate that does no harm."""
+        moving = min((octave for octave in self._tried if self.moves(octave)), default=min(self._tried))
         return (
-            f"The first steps raise the loss at every rate that was tried, down to {2.0**self._lowest:.2g}. "
+            f"The first steps raise the loss at every rate that was tried, down to {2.0**moving:.2g}. "
             "Look at the sign of the loss, the optimizer and the data."
         )
 
@@ -120,12 +151,11 @@ class _Search:
 
     def why_nothing_harms(self, octave: float) -> str:
         """Return why there is no rate that does harm."""
-        (trial,) = self._prober.try_rates([octave], BRACKET_STEPS, constant())
         rate = f"{2.0**octave:.2g}"
-        if np.array_equal(trial.losses, self._still):
+        if np.array_equal(self._tried[octave].losses, self._still):
             return (
-                f"The loss does not move at any rate up to {rate}. Look at whether the optimizer has the model's "
-                "parameters, and whether they are trained."
+                f"The loss takes the same course at every rate up to {rate}, as if nothing moved. Look at whether the "
+                "step uses the rate, whether the optimizer has the model's parameters, and whether they are trained."
             )
         return (
             f"The loss falls, or stays, at every rate up to {rate}, so there is no best one. A loss without a lower "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrscout.analyse.horizon import Drift, Vertex, drift
+from lrscout.analyse.horizon import UNDER_CONSTANT_RATE, UNDER_DECAY, Drift, Vertex, drift
 from lrscout.analyse.valley import Choice
 from lrscout.core.schedules import Schedule, constant
 from lrscout.measure.bracket import BRACKET_STEPS, Bracket, bracket
@@ -23,11 +23,14 @@ GROWTH = 3.0
 _RATES = 3.0
 """About as many rates as a race has to run."""
 
-_SPARE = 1.0
-"""How many rates more the last race should be able to afford, in case that the best one is at the edge."""
+_SPARE = 1.1
+"""How many rates more a race should be able to afford, in case that the best one is at the edge."""
 
 _SHORTEST = 4
-_LEAST = 6 * BRACKET_STEPS
+_LEAST = 10 * BRACKET_STEPS
+"""What may always be spent, since with less nothing can be said."""
+
+_NOTHING = "With a budget of 0 nothing can be tried. Allow a share of the run, such as budget=0.5."
 _SHORTEST_FINAL = 16
 _SHARE_OF_FINAL = 0.7
 _LONGEST = 0.5
@@ -84,10 +87,11 @@ class _Hunt:
         self._prober = prober
         self._steps = steps
         self._schedule = schedule
-        self._allowed = share * steps
+        self._allowed = max(share * steps, _LEAST * prober.seeds) if share > 0 else 0.0
         self._start = start
         self._rungs: list[Rung] = []
         self._lost = math.inf
+        self._broken = ""
         factors = schedule(np.arange(steps), steps)
         self._constant = bool(np.ptp(factors) == 0)
         self._like_constant = steps * _share_like_constant(factors)
@@ -97,48 +101,53 @@ class _Hunt:
         return (self._allowed - self._prober.spent) / self._prober.seeds
 
     def verdict(self) -> Verdict:
-        if self._left < _LEAST:
-            return Verdict(None, (), Bracket(None, self._too_little()), None)
+        if self._allowed == 0:
+            return Verdict(None, (), Bracket(None, _NOTHING), None)
         standing = self._prober.stand_still(FIRST_LENGTH if self._left > 8 * FIRST_LENGTH else BRACKET_STEPS)
         bracketed = bracket(self._prober, standing, self._allowed - self._prober.spent)
         if bracketed.octave is None:
             return Verdict(None, (), bracketed, None)
         self._run_constant(bracketed.octave - 1, standing)
-        if not self._rungs:
-            return Verdict(_without_race(bracketed.octave), (), bracketed, None)
-        if not self._constant:
+        if self._rungs and not self._constant:
             self._run_scheduled(standing)
+        if self._broken:
+            return Verdict(None, tuple(self._rungs), Bracket(None, self._broken), None)
+        if not self._rungs:
+            return Verdict(_without_race(min(bracketed.octave, self._lost)), (), bracketed, None)
         return self._choose(bracketed)
-
-    def _too_little(self) -> str:
-        least = math.ceil(_LEAST * self._prober.seeds + self._prober.spent)
-        return (
-            f"The budget of {self._allowed:.3g} steps is too small to try rates with: it takes {least} steps at least. "
-            "Allow more with budget, or take the minimum of a range test divided by ten (lrscout.range_test)."
-        )
 
     def _run_constant(self, centre: float, standing: Trial) -> None:
         """Race constant rates, each time for three times as many steps, from where the best one should have moved."""
         length: float = FIRST_LENGTH
         reserved = 0.0 if self._constant else _SHARE_OF_FINAL * self._allowed / self._prober.seeds
         while True:
-            affordable = self._left / (_RATES + (not self._rungs))
+            affordable = self._affordable(_RATES + _SPARE, standing)
             if affordable < _SHORTEST or (self._rungs and self._enough(length, affordable, reserved)):
                 return
             last = affordable < length * (1 + _STRETCH * GROWTH) and not reserved
-            this = int(min(affordable if last else min(length, affordable), self._steps * _LONGEST))
+            this = int(min(affordable if last else min(length, affordable), self._longest))
             if self._rungs and this <= 1.2 * self._rungs[-1].steps:
                 return
-            rung = self._race(centre, this, constant(), standing)
+            rung = self._race(centre, this, constant(), standing, last=last)
             if rung.octave is None:
                 centre = min(rung.scores) - 2
-                if self._left < 2 * this:
+                if self._broken or self._left < 2 * this:
                     return
                 continue
             self._rungs.append(rung)
             length = this * GROWTH
             # Not from where the best rate will have drifted to: a rate too high shows itself early, and so is cheap.
             centre = rung.octave
+
+    @property
+    def _longest(self) -> float:
+        return max(self._steps * _LONGEST, _SHORTEST)
+
+    def _affordable(self, rates: float, standing: Trial) -> float:
+        """Return for how many steps so many rates can run, with what it costs to evaluate them."""
+        length = self._left / rates
+        course = Course(int(min(length, self._longest)), self._schedule, 0, self._start, standing)
+        return length - self._prober.evaluation_steps if course.evaluates(self._prober) else length
 
     def _enough(self, length: float, affordable: float, reserved: float) -> bool:
         """Whether the next race under a constant rate would be too dear, or would change nothing."""
@@ -152,23 +161,23 @@ class _Hunt:
 
     def _run_scheduled(self, standing: Trial) -> None:
         """Race once more under the run's own schedule, squeezed into a shorter run."""
-        length = int(min(self._left / (_RATES + _SPARE), self._steps * _LONGEST))
+        length = int(min(self._affordable(_RATES + _SPARE, standing), self._longest))
         if length < _SHORTEST_FINAL or self._sure():
             return
         centre = self._rungs[-1].octave
         assert centre is not None
-        rung = self._race(centre, length, self._schedule, standing)
+        rung = self._race(centre, length, self._schedule, standing, last=True)
         if rung.octave is not None and rung.valley is not None:
             self._rungs.append(rung)
             self._scheduled = True
 
     _scheduled = False
 
-    def _race(self, centre: float, length: int, schedule: Schedule, standing: Trial) -> Rung:
+    def _race(self, centre: float, length: int, schedule: Schedule, standing: Trial, *, last: bool) -> Rung:
         course = Course(length, schedule, len(self._rungs), self._start, standing)
-        rung = race(self._prober, centre, course, self._allowed - self._prober.spent)
+        rung = race(self._prober, centre, course, self._allowed - self._prober.spent, last=last)
         if rung.octave is None:
-            self._lost = min([self._lost, *rung.scores])
+            self._lost, self._broken = min([self._lost, *rung.scores]), rung.reason
         return rung
 
     @property
@@ -182,8 +191,9 @@ class _Hunt:
     def _drift(self) -> Drift:
         if self._scheduled:
             # The same schedule in a shorter run: only the length differs.
-            return drift(self._path, self._steps, since=self._rungs[-1].steps)
-        return drift(self._path, max(self._like_constant, 1.0))
+            return drift(self._path, self._steps, since=self._rungs[-1].steps, prior=UNDER_DECAY)
+        prior = UNDER_CONSTANT_RATE if self._constant else UNDER_DECAY
+        return drift(self._path, max(self._like_constant, 1.0), prior=prior)
 
     def _choice(self, rung: Rung) -> Choice | None:
         moved = self._drift()
@@ -191,7 +201,7 @@ class _Hunt:
             return rung.valley.least_risk(moved.shift, moved.doubt)
         if rung.octave is None:
             return None
-        octave = rung.octave + moved.shift
+        octave = rung.octave + moved.shift - moved.doubt
         return Choice(octave, octave - moved.doubt, octave + moved.doubt, math.inf)
 
     def _choose(self, bracketed: Bracket) -> Verdict:

@@ -67,7 +67,8 @@ def find(
         schedule: how the rate will go over the run: ``"constant"``, ``"linear"``, ``"cosine"``, ``"wsd"`` (warmup,
             stable, decay), ``"one-cycle"``, or a function as in `lrscout.core.schedules`. By default linear decay,
             which is hard to beat where the number of steps is known; constant with a target loss.
-        budget: the most that may be spent, as a share of the run. It stops earlier when more would hardly help.
+        budget: the most that may be spent, as a share of the run. It stops earlier when more would hardly help. Some
+            thirty steps may always be spent unless it is 0, since with less nothing can be said.
         seeds: how many seeds each probe is run with, or the seeds themselves. With one, the range does not know how
             runs differ from seed to seed.
         runner: ``"fleet"``, rates side by side where the loop can be vectorized; ``"serial"``; ``"ray"``; or a runner.

@@ -56,6 +56,11 @@ class Trial:
         return all(curve.stopped is Stop.COMPLETED for curve in self.curves)
 
     @property
+    def stopped(self) -> Stop:
+        """How the shortest run ended."""
+        return min(self.curves, key=lambda curve: curve.steps).stopped
+
+    @property
     def losses(self) -> Float[np.ndarray, " step"]:
         """The training losses, the mean over seeds, as far as every run has come."""
         shortest = min(curve.steps for curve in self.curves)

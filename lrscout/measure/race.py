@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lrscout.analyse.horizon import Vertex
-from lrscout.analyse.valley import Valley, highest_harmless, valley_of
-from lrscout.core.curve import Outcome
+from lrscout.analyse.valley import Valley, highest_harmless, valley_of, without_the_unsafe
+from lrscout.core.curve import Outcome, Stop
 from lrscout.core.schedules import Schedule
+from lrscout.measure.bracket import not_finite_anyway
 from lrscout.measure.probing import Prober, Trial, late
 from lrscout.measure.recommendation import Probe
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     pass
 
 _MOST_RATES = 10
+_PARTS = 64
 
 _EVALUATION_FROM = 16
 _SHARE_OF_EVALUATION = 0.5
@@ -39,6 +41,7 @@ class Rung:
         valley: the valley that the scores lie in; None where no loss has moved.
         octave: the best rate, or the highest that does no harm where no loss has moved; None where all diverged.
         number: the number of the round.
+        reason: why no rate could get to the end, where that is not the rate's fault.
     """
 
     steps: int
@@ -48,6 +51,7 @@ class Rung:
     valley: Valley | None
     octave: float | None
     number: int
+    reason: str = ""
 
     @property
     def vertex(self) -> Vertex:
@@ -112,25 +116,47 @@ class Course:
             and prober.evaluation_steps <= _SHARE_OF_EVALUATION * self.steps
         )
 
+    def price(self, prober: Prober) -> float:
+        """Return what a rate costs, in steps."""
+        evaluations = len(self.evaluate_at) if self.evaluates(prober) else 0
+        return (self.steps + evaluations * prober.evaluation_steps) * prober.seeds
 
-def race(prober: Prober, centre: float, course: Course, allowance: float) -> Rung:
+
+def race(prober: Prober, centre: float, course: Course, allowance: float, *, last: bool = False) -> Rung:
     """Run rates an octave apart for the same number of steps, and go towards the better ones until the best is inside.
+
+    In the last race one more is tried if enough is left, halfway to the better neighbour.
 
     Args:
         prober: takes the probes.
         centre: the octave to begin at, with both of its neighbours.
         course: what the runs have in common.
         allowance: how much may be spent, in steps.
+        last: whether no other race will follow.
     """
     evaluated = course.evaluates(prober)
     contest = _Contest(prober, course, evaluated)
-    spent = prober.spent
+    most = prober.spent + allowance
+    centre = round(centre * _PARTS) / _PARTS  # So that an octave up and an octave down again is the same number.
     contest.enter([centre - 1, centre, centre + 1])
     while (octave := contest.next()) is not None:
-        if prober.spent - spent + course.steps * prober.seeds > allowance:
+        if prober.spent + course.price(prober) > most:
             break
         contest.enter([octave])
-    return contest.rung()
+    if last and prober.spent + course.price(prober) <= most and (octave := contest.between()) is not None:
+        contest.enter([octave])
+    rung = contest.rung()
+    return replace(rung, reason=_why_all_broke(prober, rung, most)) if rung.octave is None else rung
+
+
+def _why_all_broke(prober: Prober, rung: Rung, most: float) -> str:
+    """Return why every rate broke off, where that is not the rate's fault, as where one batch is not finite."""
+    lowest, second = (rung.trials[octave] for octave in sorted(rung.trials)[:2])
+    together = lowest.stopped is second.stopped is Stop.NON_FINITE and len(lowest.losses) == len(second.losses)
+    if not together or prober.spent + len(lowest.losses) * prober.seeds > most:
+        return ""
+    standing = prober.stand_still(len(lowest.losses))
+    return "" if standing.completed else not_finite_anyway(standing)
 
 
 class _Contest:
@@ -160,6 +186,16 @@ class _Contest:
                 return neighbour
         return None
 
+    def between(self) -> float | None:
+        """Return the octave halfway from the best rate to its better neighbour; None where there is no valley."""
+        if self._valley() is None:
+            return None
+        scores, best = self._scores(), self._best()
+        neighbours = [octave for octave in scores if best is not None and abs(octave - best) == 1]
+        if best is None or len(neighbours) < 2:
+            return None
+        return (best + min(neighbours, key=lambda octave: scores[octave])) / 2
+
     def rung(self) -> Rung:
         """Return what the race told."""
         valley, course = self._valley(), self._course
@@ -178,9 +214,10 @@ class _Contest:
 
     def _scores(self) -> dict[float, float]:
         by_evaluation = self._by_evaluation()
-        return {
+        scores = {
             octave: trial.evaluation if by_evaluation else trial.late_training for octave, trial in self._trials.items()
         }
+        return without_the_unsafe(scores, self._standing())
 
     def _by_evaluation(self) -> bool:
         """Whether to go by evaluations: not where they rise at every rate while the training losses fall.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lrscout.analyse.extrapolate import StepsNeeded, steps_to_target
-from lrscout.analyse.horizon import drift
 from lrscout.core.schedules import constant
 from lrscout.measure.bracket import Bracket, bracket
 from lrscout.measure.probing import Prober, Trial
@@ -16,8 +15,10 @@ from lrscout.measure.race import Course, Rung, race
 
 _FIRST_LENGTH, _GROWTH = 12, 3
 _RATES = 3
-_EVALUATIONS = 20
+_EVALUATIONS = 12
 _SHARE_OF_EVALUATIONS = 0.5
+_IN_SIGHT = 30
+"""A curve foretells nothing that is much smaller than its own fall."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,9 @@ def race_to(prober: Prober, target: float, share: float, most: int, start: float
         start: the evaluation loss of the start; None where there is no evaluation.
     """
     standing = prober.stand_still(_FIRST_LENGTH)
-    evaluated = start is not None and _EVALUATIONS * prober.evaluation_steps <= _SHARE_OF_EVALUATIONS * most
+    lengths = [_FIRST_LENGTH * _GROWTH**number for number in range(20) if _FIRST_LENGTH * _GROWTH**number <= most]
+    courses = [_course(prober, length, start, standing) for length in lengths]
+    evaluated = any(course.evaluates(prober) for course in courses)
     level = start if evaluated and start is not None else float(np.mean(standing.losses))
     bracketed = bracket(prober, standing)
     if bracketed.octave is None:
@@ -65,11 +68,13 @@ def race_to(prober: Prober, target: float, share: float, most: int, start: float
     best: tuple[float, StepsNeeded] | None = None
     why = f"probes of at most {most} steps are too short to tell"
     while length <= most:
-        watched = evaluated and _EVALUATIONS * prober.evaluation_steps <= _SHARE_OF_EVALUATIONS * length
-        course = Course(length, constant(), len(rungs), start, standing, _EVALUATIONS if watched else 0)
+        course = replace(_course(prober, length, start, standing), number=len(rungs))
+        watched = course.evaluates(prober)
         rung = race(prober, centre, course, math.inf)
         if rung.octave is None:
             centre = min(rung.scores) - 2
+            if rung.reason or centre < prober.standing_octave:
+                return Arrival(None, None, rung.reason or "Every rate diverged.", tuple(rungs), bracketed, evaluated)
             continue
         rungs.append(rung)
         if watched or not evaluated:
@@ -77,10 +82,17 @@ def race_to(prober: Prober, target: float, share: float, most: int, start: float
         if best is not None and _knows_enough(prober, best[1], length, share):
             break
         length *= _GROWTH
-        centre = rung.octave + drift([rung.vertex for rung in rungs], length).shift
+        centre = rung.octave
     if best is None:
-        return Arrival(None, None, _not_known(target, why, rungs), tuple(rungs), bracketed, evaluated)
+        of_its_kind = [rung for rung in rungs if rung.evaluated == evaluated]
+        return Arrival(None, None, _not_known(target, why, of_its_kind), tuple(rungs), bracketed, evaluated)
     return Arrival(best[0], best[1], _known(rungs[-1], best), tuple(rungs), bracketed, evaluated)
+
+
+def _course(prober: Prober, length: int, start: float | None, standing: Trial) -> Course:
+    """Return the course of a race of some length, with evaluations on the way if they are not too dear."""
+    affordable = _EVALUATIONS * prober.evaluation_steps <= _SHARE_OF_EVALUATIONS * length
+    return Course(length, constant(), 0, start, standing, _EVALUATIONS if affordable else 0)
 
 
 def _knows_enough(prober: Prober, needed: StepsNeeded, length: int, share: float) -> bool:
@@ -113,11 +125,20 @@ def _arrival_of(trial: Trial, target: float, evaluated: bool) -> StepsNeeded | s
     if len(there):
         seen = int(steps[there[0]])
         return StepsNeeded(seen, int(0.9 * seen), math.ceil(1.1 * seen))
-    further = steps_to_target(losses, steps, target)
+    if not np.isfinite(losses).all():
+        return "the losses on the way are not all finite numbers"
+    near = _in_sight(losses, target)
+    further = steps_to_target(losses[near:], steps[near:], target)
     if isinstance(further, str):
         return further
     done = int(steps[-1])
     return StepsNeeded(done + further.steps, done + further.low, done + further.high)
+
+
+def _in_sight(losses: np.ndarray, target: float) -> int:
+    """Return where the loss is first so near to the target that it shows the pace of the rest of the way."""
+    distance = _settled(losses) - target
+    return int(np.flatnonzero(distance <= _IN_SIGHT * distance[-1])[0])
 
 
 def _settled(losses: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lrscout.analyse.horizon import drift
 from lrscout.core.schedules import Schedule
 from lrscout.measure.bracket import Bracket, bracket
 from lrscout.measure.probing import Prober
@@ -61,13 +60,15 @@ def race_on(prober: Prober, schedule: Schedule, start: float | None) -> Worth:
         rung = race(prober, centre, Course(length, schedule, len(rungs), start, standing), math.inf)
         if rung.octave is None:
             centre = min(rung.scores) - 2
+            if rung.reason or centre < prober.standing_octave:
+                return Worth((), (), Bracket(None, rung.reason or "Every rate diverged."), 0, False)
             continue
         lines.append(_line(rung, lines, start if rung.evaluated and start is not None else standing.losses.mean()))
         rungs.append(rung)
         gain = lines[-1].gain
         idle = idle + 1 if gain is not None and gain < WORTH_WHILE else 0
         length *= 2
-        centre = rung.octave + drift([rung.vertex for rung in rungs], length).shift
+        centre = rung.octave
     return Worth(tuple(lines), tuple(rungs), bracketed, max(len(lines) - 1 - idle, 0), idle == _PATIENCE)
 
 

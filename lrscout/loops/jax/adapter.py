@@ -155,6 +155,11 @@ class JaxLoop:
         )
 
     def lane_bytes(self) -> int:
+        return self._lane_bytes
+
+    @cached_property
+    def _lane_bytes(self) -> int:
+        # The shapes stay what they are, and tracing a step takes longer than many a step.
         lane, batch = (self.params, self.opt_state, self.state), self._data.peek()
         self._program.check(lane, self._key, batch)
         return self._program.lane_bytes(lane, self._key, batch)

@@ -137,7 +137,7 @@ class JaxFleet:
         self._next = None
         self._left -= 1
         structure = _structure(first)
-        capacity = _capacity(first, self._left + 1) if self._chunk is None else self._chunk.capacity
+        capacity = _capacity(first) if self._chunk is None else self._chunk.capacity
         batches = [first]
         while len(batches) < capacity and self._left > 0:
             batch = self._draw()
@@ -213,7 +213,7 @@ def _structure(batch: Any) -> Any:
     return structure, [(np.shape(leaf), str(jax.numpy.result_type(leaf))) for leaf in leaves]
 
 
-def _capacity(batch: Any, steps: int) -> int:
-    """Return how many batches to make room for: a power of two, so that fleets of many lengths share a program."""
-    fitting = max(1, _LARGEST_CHUNK // max(bytes_of(jax.tree.leaves(batch)), 1))
-    return min(1 << (max(1, min(steps, _LONGEST_CHUNK)) - 1).bit_length(), fitting)
+def _capacity(batch: Any) -> int:
+    """Return how many batches to make room for: as many however long the fleet, so that all share one program."""
+    fitting = _LARGEST_CHUNK // max(bytes_of(jax.tree.leaves(batch)), 1)
+    return max(1, min(_LONGEST_CHUNK, fitting))

@@ -1,0 +1,77 @@
+"""How well are the steps to a loss foretold? `python -m benchmarks.lr_regret.arrivals [TASK ...]`.
+
+For each development task and seed the target is the held-out loss that the best constant rate of the grid comes to in
+300 steps. `lrscout.find(loop, target_loss=...)` names a rate and the steps; then the rate is run with the seed's own
+order of the data, which the probes have not seen, until it first gets there, at most 3000 steps. A prediction is right
+when it is within a factor of 1.5 of the truth; "not known" is counted apart, and so is a run that never gets there.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import lrscout
+from benchmarks.lr_regret.oracle import Oracle
+from benchmarks.lr_regret.tasks import DEVELOPMENT, SEEDS, TASKS
+from lrscout.core.progress import Bar
+from lrscout.core.source import GivenLoop
+from lrscout.runners.fleet import FleetRunner
+from lrscout.runners.plan import Run, blocks_of
+
+HORIZON = 300
+LONGEST = 3000
+FACTOR = 1.5
+RESULTS = Path(__file__).parents[1] / "results" / "lr_regret" / "arrivals.json"
+
+
+def foretold(name: str, seed: int) -> dict[str, Any]:
+    """Return what was foretold for a task and a seed, and what came of it."""
+    task, oracle = TASKS[name], Oracle.load(name)
+    losses = oracle.losses("constant", HORIZON)[SEEDS.index(seed)]
+    target = float(np.nanmin(losses))
+    loop = task.loop(seed)
+    found = lrscout.find(loop, target_loss=target)
+    row: dict[str, Any] = {"task": name, "seed": seed, "target": target, "lr": found.lr}
+    row["cost"] = round(found.cost.step_equivalents)
+    if found.lr is None or found.steps_needed is None:
+        return row | {"outcome": "not known", "reason": found.reasons[0]}
+    needed = found.steps_needed
+    truth = _arrival(loop, seed, found.lr, target)
+    row |= {"foretold": needed.value, "low": needed.low, "high": needed.high, "truth": truth}
+    if truth is None:
+        return row | {"outcome": "never got there"}
+    right = 1 / FACTOR <= max(needed.value, 1) / truth <= FACTOR
+    return row | {"outcome": "right" if right else "wrong"}
+
+
+def _arrival(loop: Any, seed: int, lr: float, target: float) -> int | None:
+    """Return the first of many evenly growing numbers of steps after which the held-out loss is at the target."""
+    evaluate_at = np.unique(np.geomspace(1, LONGEST, 160).round().astype(int))
+    plan = [Run(np.full(LONGEST, lr), seed, evaluate_at)]
+    ((_, (curve,)),) = FleetRunner().run(GivenLoop(loop), blocks_of(plan, 8), Bar(None, 0, ""))
+    there = np.flatnonzero(curve.evaluations <= target)
+    return int(curve.evaluated_at[there[0]]) if len(there) else None
+
+
+def main(names: Sequence[str]) -> None:
+    """Measure, print a table and keep the figures."""
+    rows = [foretold(name, seed) for name in names or DEVELOPMENT for seed in SEEDS]
+    counts = Counter(row["outcome"] for row in rows)
+    table = Table("outcome", "predictions", "share")
+    for outcome, count in counts.most_common():
+        table.add_row(outcome, str(count), f"{count / len(rows):.0%}")
+    Console().print(table)
+    RESULTS.write_text(json.dumps({"counts": counts, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
