@@ -42,7 +42,12 @@ bench: $(VENV)/bench  ## Measure, and keep the figures in benchmarks/results/.
 	$(BIN)/python benchmarks/curvature_cost.py
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/suggestion_quality.py
+	$(BIN)/python -m benchmarks.lr_regret.oracle
 	$(BIN)/python -m benchmarks.lr_regret
+	$(BIN)/python -m benchmarks.lr_regret.promises
+	$(BIN)/python -m benchmarks.lr_regret.arrivals
+	$(BIN)/python benchmarks/find_cost.py
+	$(BIN)/python benchmarks/guard_overhead.py
 	$(BIN)/python benchmarks/diagnosis.py
 	$(BIN)/python benchmarks/monitor_overhead.py
 	$(BIN)/python benchmarks/import_time.py

@@ -52,7 +52,8 @@ class Oracle:
 
     def losses(self, schedule: str, horizon: int, kind: str = "evaluation") -> np.ndarray:
         """Return the final losses, of shape (seed, rate); infinite where a run did not end with a number."""
-        return np.array(self.record["losses"][schedule][str(horizon)][kind], float)
+        losses = np.array(self.record["losses"][schedule][str(horizon)][kind], float)
+        return np.where(np.isfinite(losses), losses, np.inf)
 
 
 def make(name: str, keep: Any = None) -> dict[str, Any]:
@@ -114,8 +115,8 @@ def _best_at_edge(record: dict[str, Any]) -> tuple[bool, bool]:
     best: list[int] = []
     for schedule in SCHEDULES:
         for horizon in HORIZONS:
-            losses = np.array(record["losses"][schedule][str(horizon)]["evaluation"], float)
-            best.append(int(np.argmin(np.where(np.isfinite(losses), losses, np.inf).mean(axis=0))))
+            losses = Oracle(record).losses(schedule, horizon)
+            best.append(int(np.argmin(losses.mean(axis=0))))
     return min(best) < 2, max(best) > len(record["lrs"]) - 3
 
 
@@ -139,8 +140,8 @@ def save(record: dict[str, Any]) -> None:
 
 
 def main(names: Sequence[str]) -> None:
-    """Make and keep the oracles of tasks, or of all."""
-    for name in names or TASKS:
+    """Make and keep the oracles of tasks, or of all that have none yet."""
+    for name in names or [task for task in TASKS if not (RESULTS / f"{task}.json.gz").exists()]:
         save(make(name))
         print(name, flush=True)
 

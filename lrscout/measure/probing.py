@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _STANDING_STILL = 2.0**-40
 """A rate so far below every other one that it moves no parameter in single precision."""
 
+_ANY_LR = 1e-3
+"""Where to begin if the user's own rate is zero, as in a warmup: the bracket finds its way from anywhere."""
+
 _LATE = 0.5
 _FEWEST_TO_JUDGE = 10
 _MOST_LANES = 64
@@ -136,7 +139,7 @@ class Prober:
         self.evaluations = 0
         self.notes: tuple[str, ...] = ()
         with source.visit(self._seeds[0]) as (loop, _):
-            self.lr = loop.lr
+            self.lr = loop.lr if loop.lr > 0 else _ANY_LR
             self.evaluation_steps = evaluation_steps(loop)
 
     @property

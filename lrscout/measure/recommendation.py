@@ -80,8 +80,9 @@ class Recommendation(Result):
 
     Args:
         lr: the rate; with a schedule, its peak. None where none can be recommended; the first of `reasons` says why.
-        low: the lowest rate whose final loss is expected to be within the noise of the best; None as for `lr`.
-        high: the highest such rate.
+        low: where the range begins in which the best rate lies, or one as good within the noise, nine times in ten;
+            None as for `lr`.
+        high: where it ends. `lr` is nearer to `low`, since a rate that is too high costs more than one that is too low.
         schedule: how the rate goes over the run.
         steps: the budget that the rate is for, or with a target loss the steps that it will take; None where they are
             not known.
@@ -206,7 +207,7 @@ class Recommendation(Result):
     def _range(self) -> str:
         if self.low is None or self.high is None or f"{self.low:.2g}" == f"{self.high:.2g}":
             return ""
-        return f" ({self.low:.2g} to {self.high:.2g} should do as well, within the noise)"
+        return f" (the best one lies between {self.low:.2g} and {self.high:.2g}, nine times in ten)"
 
     def _expectation(self) -> list[str]:
         told: list[str] = []

@@ -211,6 +211,25 @@ def test_a_schedule_that_fails_for_another_length_is_told_from_a_broken_loop() -
         answer(on_batches(), steps=1000, schedule=only_for)
 
 
+class InAWarmup:
+    """A loop whose own rate is still zero."""
+
+    lr = 0.0
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+
+def test_a_loop_whose_own_rate_is_zero(asked: dict[str, Any], tmp_path: Path) -> None:
+    recommendation = lrscout.find(InAWarmup(on_batches().loop), store=tmp_path / "kept.db", **asked)
+    expected = answer(on_batches(), **asked)
+    if expected.lr is not None:
+        assert abs(math.log2(recommendation.lr / expected.lr)) < 1.5
+
+
 def test_numbers_of_numpy_are_numbers() -> None:
     plain = answer(in_the_bowl(), steps=300, budget=0.25)
     assert answer(in_the_bowl(), steps=np.int64(300), budget=np.float32(0.25)).lr == plain.lr
