@@ -14,7 +14,7 @@ constant rate and about -0.1 under a long decay; they are larger for short runs,
 _TRUST = 0.3
 """How much of the drift that was measured is added: between two races it is measured badly."""
 
-_TELLING = 16
+TELLING = 16
 """The steps from which on a race tells how the best rate drifts. Before, momentum is still building up, and what is
 learned first is not what is learned later."""
 
@@ -75,7 +75,7 @@ def drift(
 
 def _measured(path: Sequence[Vertex]) -> float:
     """Return the octaves for each doubling between the last two vertices; 0 where they tell nothing."""
-    known = [vertex for vertex in path if vertex.known and vertex.steps >= _TELLING][-2:]
+    known = [vertex for vertex in path if vertex.known and vertex.steps >= TELLING][-2:]
     if len(known) < 2 or known[1].steps < _APART * known[0].steps:
         return 0.0
     first, last = known

@@ -171,6 +171,9 @@ def _predicted(question: Question, verdict: Verdict, parts: _Parts) -> Estimate 
         return None
     levels = [(rung.steps, rung.scores[rung.best]) for rung in verdict.rungs if rung.valley is not None]
     told = foretell([(1.0, parts.start_loss), *levels], question.steps)
+    seen = parts.start_loss - min(loss for _, loss in levels)
+    if told.high - told.low > seen:
+        return None  # What would be told of is more than what was seen.
     return Estimate(told.value, told.low, told.high)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrscout.analyse.horizon import UNDER_CONSTANT_RATE, UNDER_DECAY, Drift, Vertex, drift
+from lrscout.analyse.horizon import TELLING, UNDER_CONSTANT_RATE, UNDER_DECAY, Drift, Vertex, drift
 from lrscout.analyse.valley import Choice
 from lrscout.core.schedules import Schedule, constant
 from lrscout.measure.bracket import BRACKET_STEPS, Bracket, bracket
@@ -96,6 +96,7 @@ class _Hunt:
         self._rungs: list[Rung] = []
         self._lost = math.inf
         self._broken = ""
+        self._noiseless = False
         factors = schedule(np.arange(steps), steps)
         self._constant = bool(np.ptp(factors) == 0)
         self._like_constant = steps * _share_like_constant(factors)
@@ -108,6 +109,7 @@ class _Hunt:
         if self._allowed == 0:
             return Verdict(None, (), Bracket(None, _NOTHING), None)
         standing = self._prober.stand_still(FIRST_LENGTH if self._left > 8 * FIRST_LENGTH else BRACKET_STEPS)
+        self._noiseless = bool(np.ptp(standing.losses) == 0)
         bracketed = bracket(self._prober, standing, self._allowed - self._prober.spent)
         if bracketed.octave is None:
             return Verdict(None, (), bracketed, None)
@@ -193,10 +195,12 @@ class _Hunt:
         return path
 
     def _drift(self) -> Drift:
+        prior = UNDER_CONSTANT_RATE if self._constant else UNDER_DECAY
+        if self._noiseless and self._rungs[-1].steps >= TELLING:
+            prior = 0.0  # It is noise that asks for lower rates in longer runs; with one batch for all there is none.
         if self._scheduled:
             # The same schedule in a shorter run: only the length differs.
-            return drift(self._path, self._steps, since=self._rungs[-1].steps, prior=UNDER_DECAY)
-        prior = UNDER_CONSTANT_RATE if self._constant else UNDER_DECAY
+            return drift(self._path, self._steps, since=self._rungs[-1].steps, prior=prior)
         return drift(self._path, max(self._like_constant, 1.0), prior=prior)
 
     def _choice(self, rung: Rung) -> Choice | None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lrscout.analyse.valley import Valley, highest_harmless, valley_of
 
-SHARES = st.lists(st.floats(0, 1), min_size=0, max_size=5)
+SHARES = st.lists(st.integers(0, 1000).map(lambda thousandths: thousandths / 1000), max_size=5)
 SHIFTS, DOUBTS = st.floats(-3, 0), st.floats(0, 2)
 GRAIN = 1 / 16
 """How finely rates are told apart, in octaves."""

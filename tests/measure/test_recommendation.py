@@ -24,10 +24,9 @@ def test_the_answer_of_a_colleague() -> None:
     assert str(recommendation()) == (
         "For 1000 steps with linear decay use a peak learning rate of 0.25 (the best one lies between 0.18 and 0.35, "
         "nine times in ten). Expect the evaluation loss to go from 2.3 to 0.0312 (0.028 to 0.0341). The limit of "
-        "stability is 0.84, 3.4 times as high. It had the lowest evaluation loss of the 5 rates that were left after 125 "
-        "steps. "
-        "Cost: 400 steps, 30 evaluations, 5 Hessian products, 1.2 s; all that was computed is 42 % of the run (50 % "
-        "were allowed)."
+        "stability is 0.84, 3.4 times as high. It had the lowest evaluation loss of the 5 rates that were left after "
+        "125 steps. Cost: 400 steps, 30 evaluations, 5 Hessian products, 1.2 s; all that was computed is 42 % of the "
+        "run (50 % were allowed)."
     )
 
 
