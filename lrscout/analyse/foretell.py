@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,7 +34,7 @@ class Foretold:
     high: float
 
 
-def foretell(levels: Sequence[tuple[float, float]], steps: float) -> Foretold:
+def foretell(levels: Sequence[tuple[float, float]], steps: float, floor: float = -math.inf) -> Foretold:
     """Extrapolate the losses of runs of growing length to a longer one.
 
     Each doubling of a run gains a share of what the doubling before it gained; the share is read off the last levels.
@@ -41,6 +42,7 @@ def foretell(levels: Sequence[tuple[float, float]], steps: float) -> Foretold:
     Args:
         levels: the length and the final loss of each run, by length, two of them at least.
         steps: the length of the run to come.
+        floor: what no loss can be below. An expectation below it becomes the middle between it and the last level.
 
     >>> told = foretell([(1, 1.0), (2, 0.5), (4, 0.25)], 8)
     >>> round(told.value, 2)
@@ -59,4 +61,9 @@ def foretell(levels: Sequence[tuple[float, float]], steps: float) -> Foretold:
         at_the_end = gains[-1] * share ** (lengths[-1] - middles[-1])
         return float(at_the_end * (share**doublings - 1) / np.log(share))
 
-    return Foretold(last - gained(share), last - gained(share**_GENEROUS) - margin, last + margin)
+    expected = last - gained(share)
+    return Foretold(
+        expected if expected > floor else (floor + last) / 2,
+        max(last - gained(share**_GENEROUS) - margin, floor),
+        last + margin,
+    )

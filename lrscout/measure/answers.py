@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,11 +171,19 @@ def _predicted(question: Question, verdict: Verdict, parts: _Parts) -> Estimate 
     if last is None or last.valley is None or question.steps is None or verdict.choice is None:
         return None
     levels = [(rung.steps, rung.scores[rung.best]) for rung in verdict.rungs if rung.valley is not None]
-    told = foretell([(1.0, parts.start_loss), *levels], question.steps)
+    # Most losses cannot be negative, and one that can has mostly been so by now.
+    floor = 0.0 if _never_negative(verdict.rungs) else -math.inf
+    told = foretell([(1.0, parts.start_loss), *levels], question.steps, floor)
     seen = parts.start_loss - min(loss for _, loss in levels)
     if told.high - told.low > seen:
         return None  # What would be told of is more than what was seen.
     return Estimate(told.value, told.low, told.high)
+
+
+def _never_negative(rungs: Sequence[Rung]) -> bool:
+    trials = [trial for rung in rungs for trial in rung.trials.values()]
+    scores = [score for rung in rungs for score in rung.scores.values()]
+    return min(scores) >= 0 and all(float(np.min(trial.losses)) >= 0 for trial in trials)
 
 
 def answer_for_target(

@@ -229,9 +229,8 @@ def _draw_pick(recommendation: Recommendation, ax: Axes) -> None:
     if recommendation.lr is None:
         return
     if recommendation.low is not None and recommendation.high is not None:
-        ax.axvspan(
-            recommendation.low, recommendation.high, color=_PICK, alpha=0.18, linewidth=0, label="as good, within noise"
-        )
+        ends = recommendation.low, recommendation.high
+        ax.axvspan(*ends, color=_PICK, alpha=0.18, linewidth=0, label="where the best rate lies")
     ax.axvline(recommendation.lr, color=_PICK, linewidth=1.8, label=f"pick: {recommendation.lr:.2g}", zorder=2)
 
 

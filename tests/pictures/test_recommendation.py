@@ -123,7 +123,7 @@ def test_the_pick_its_range_and_the_limit() -> None:
     assert spans(ax, GREEN) == [pytest.approx((0.18, 0.35))]
     assert ax.get_title(loc="left") == "Recommended learning rate for 1000 steps: 0.25 (0.18 to 0.35)"
     assert line(ax, "expected after 1000").get_data() == ([0.25], [0.0312])
-    assert {"before training", "diverged", "as good, within noise"} <= set(legend(ax))
+    assert {"before training", "diverged", "where the best rate lies"} <= set(legend(ax))
 
 
 def test_an_expectation_below_zero_leaves_the_axis_logarithmic() -> None:
