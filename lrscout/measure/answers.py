@@ -227,7 +227,7 @@ def answer_of_worth(
         high=2.0 ** (octave + 0.5 if choice is None else choice.high),
         steps=line.steps,
         predicted_loss=None,
-        max_stable_lr=rung.limit,
+        max_stable_lr=parts.limit,
         reasons=(paying,),
         frontier=worth.lines,
     )

@@ -14,8 +14,11 @@ from lrscout.measure.probing import Prober, Trial
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+NOTHING = "With a budget of 0 nothing can be tried. Allow a share of the run, such as budget=0.5."
+"""Why there is no rate where nothing may be spent."""
+
 BRACKET_STEPS = 3
-_STRIDES = (2.0, 4.0, 8.0, 16.0, 32.0)
+_STRIDES = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _ROUNDING = 8 * float(np.finfo(float).eps)
 
 

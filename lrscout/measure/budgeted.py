@@ -11,7 +11,7 @@ import numpy as np
 from lrscout.analyse.horizon import TELLING, UNDER_CONSTANT_RATE, UNDER_DECAY, Drift, Vertex, drift
 from lrscout.analyse.valley import Choice
 from lrscout.core.schedules import Schedule, constant
-from lrscout.measure.bracket import BRACKET_STEPS, Bracket, bracket
+from lrscout.measure.bracket import BRACKET_STEPS, NOTHING, Bracket, bracket
 from lrscout.measure.probing import Prober, Trial
 from lrscout.measure.race import Course, Rung, race
 
@@ -30,7 +30,8 @@ _SHORTEST = 4
 _LEAST = 10 * BRACKET_STEPS
 """What may always be spent, since with less nothing can be said."""
 
-_NOTHING = "With a budget of 0 nothing can be tried. Allow a share of the run, such as budget=0.5."
+_ROUNDING = 1e-6
+
 _SHORTEST_FINAL = 16
 _SHARE_OF_FINAL = 0.7
 _LONGEST = 0.5
@@ -96,7 +97,8 @@ class _Hunt:
         self._rungs: list[Rung] = []
         self._lost = math.inf
         self._broken = ""
-        self._noiseless = False
+        self._scheduled = False
+        self._standing: Trial | None = None
         factors = schedule(np.arange(steps), steps)
         self._constant = bool(np.ptp(factors) == 0)
         self._like_constant = steps * _share_like_constant(factors)
@@ -107,9 +109,9 @@ class _Hunt:
 
     def verdict(self) -> Verdict:
         if self._allowed == 0:
-            return Verdict(None, (), Bracket(None, _NOTHING), None)
+            return Verdict(None, (), Bracket(None, NOTHING), None)
         standing = self._prober.stand_still(FIRST_LENGTH if self._left > 8 * FIRST_LENGTH else BRACKET_STEPS)
-        self._noiseless = bool(np.ptp(standing.losses) == 0)
+        self._standing = standing
         bracketed = bracket(self._prober, standing, self._allowed - self._prober.spent)
         if bracketed.octave is None:
             return Verdict(None, (), bracketed, None)
@@ -141,6 +143,7 @@ class _Hunt:
                     return
                 continue
             self._rungs.append(rung)
+            self._lost = math.inf
             length = this * GROWTH
             # Not from where the best rate will have drifted to: a rate too high shows itself early, and so is cheap.
             centre = rung.octave
@@ -177,8 +180,6 @@ class _Hunt:
             self._rungs.append(rung)
             self._scheduled = True
 
-    _scheduled = False
-
     def _race(self, centre: float, length: int, schedule: Schedule, standing: Trial, *, last: bool) -> Rung:
         course = Course(length, schedule, len(self._rungs), self._start, standing)
         rung = race(self._prober, centre, course, self._allowed - self._prober.spent, last=last)
@@ -203,13 +204,22 @@ class _Hunt:
             return drift(self._path, self._steps, since=self._rungs[-1].steps, prior=prior)
         return drift(self._path, max(self._like_constant, 1.0), prior=prior)
 
+    @property
+    def _noiseless(self) -> bool:
+        """Whether the losses of standing still are the same, beside what the best rate of the first race gained."""
+        if self._standing is None or not self._rungs:
+            return False
+        losses, first = self._standing.losses, self._rungs[0]
+        return bool(np.ptp(losses) <= _ROUNDING * abs(float(losses.mean()) - first.scores[first.best]))
+
     def _choice(self, rung: Rung) -> Choice | None:
         moved = self._drift()
         if rung.valley is not None:
             choice = rung.valley.least_risk(moved.shift, moved.doubt)
             # The choice is a cautious one, so the best rate lies above it more often than below.
             low, high = choice.low - _BELOW * moved.doubt, choice.high + _ABOVE * moved.doubt
-            return replace(choice, low=low, high=high)
+            broken = math.inf if rung.limit is None else math.log2(rung.limit)
+            return replace(choice, low=low, high=max(min(high, broken), choice.octave))
         if rung.octave is None:
             return None
         octave = rung.octave + moved.shift - moved.doubt

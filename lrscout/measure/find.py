@@ -68,7 +68,8 @@ def find(
             stable, decay), ``"one-cycle"``, or a function as in `lrscout.core.schedules`. By default linear decay,
             which is hard to beat where the number of steps is known; constant with a target loss.
         budget: the most that may be spent, as a share of the run. It stops earlier when more would hardly help. Some
-            thirty steps may always be spent unless it is 0, since with less nothing can be said.
+            thirty steps may always be spent unless it is 0, since with less nothing can be said. Where `steps` are not
+            known beforehand it only tells when the steps to a target are known well enough.
         seeds: how many seeds each probe is run with, or the seeds themselves. With one, the range does not know how
             runs differ from seed to seed.
         runner: ``"fleet"``, rates side by side where the loop can be vectorized; ``"serial"``; ``"ray"``; or a runner.
@@ -157,6 +158,7 @@ def _answer(source: Source, prober: Prober, question: Question) -> Recommendatio
         prober.evaluations += 1
     if start is not None and not math.isfinite(start):
         start = None
+        prober.notes = ("The evaluation loss is not a finite number, so the training losses were compared.",)
     if question.target_loss is not None:
         most = question.steps or _LONGEST_PROBE
         arrival = race_to(prober, question.target_loss, question.budget, most, start)

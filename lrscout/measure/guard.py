@@ -22,6 +22,7 @@ from lrscout.core.result import Cost, Result, jsonable
 from lrscout.core.schedules import NAMED, Schedule
 from lrscout.measure.planned_schedule import PlannedSchedule
 from lrscout.measure.safeguard import Rollback, Safeguard
+from lrscout.measure.sweep import checked_factors
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -202,7 +203,7 @@ class _Asked:
         if lr is None or steps is None:
             raise InvalidValueError(
                 f"A guarded run needs an lr and a number of steps, but lr is {lr!r} and steps is {steps!r}. "
-                "Give both, or what lrscout.find returned."
+                "Give both, or what lrscout.find returned, if it found a rate."
             )
         if schedule is None:
             schedule = "linear" if recommendation is None else recommendation.schedule
@@ -212,17 +213,9 @@ class _Asked:
             schedule = NAMED[check_choice("schedule", schedule, tuple(NAMED))]()
         steps = check_count("steps", steps, at_least=1)
         limit = None if recommendation is None else recommendation.max_stable_lr
-        return cls(check_lr("lr", lr), steps, _factors(schedule, steps), limit)
-
-
-def _factors(schedule: Schedule, steps: int) -> Float[np.ndarray, " step"]:
-    factors = np.asarray(schedule(np.arange(steps), steps), float)
-    if factors.shape != (steps,) or not np.isfinite(factors).all() or (factors < 0).any():
-        raise InvalidValueError(
-            "schedule must return a finite factor, not below zero, for each step of an array of steps, but it returned "
-            f"{str(factors)[:80]} for {steps} steps."
+        return cls(
+            check_lr("lr", lr), steps, checked_factors(schedule(np.arange(steps), steps), "schedule", steps), limit
         )
-    return factors
 
 
 class _Run:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lrscout.analyse.horizon import Vertex
 from lrscout.analyse.valley import Valley, highest_harmless, valley_of, without_the_unsafe
-from lrscout.core.curve import Outcome, Stop
+from lrscout.core.curve import Stop
 from lrscout.core.schedules import Schedule
 from lrscout.measure.bracket import not_finite_anyway
 from lrscout.measure.probing import Prober, Trial, late
 from lrscout.measure.recommendation import Probe
-
-if TYPE_CHECKING:
-    pass
 
 _MOST_RATES = 10
 _PARTS = 2.0**40
@@ -70,16 +66,10 @@ class Rung:
 
     @property
     def limit(self) -> float | None:
-        """The lowest rate that diverged above one that did not; None where none did."""
-        lost = (Outcome.DIVERGING, Outcome.NON_FINITE)
-        fallen = [octave for octave, score in self.scores.items() if math.isfinite(score)]
-        broken = [
-            probe.lr
-            for probe in self.probes()
-            if (probe.outcome in lost or not math.isfinite(probe.score))
-            and probe.lr > 2.0 ** min(fallen, default=math.inf)
-        ]
-        return min(broken, default=None)
+        """The lowest rate whose run broke off, above one that came to its end; None where none did."""
+        completed = [octave for octave, trial in self.trials.items() if trial.completed]
+        broken = [octave for octave in self.trials if octave > min(completed, default=math.inf)]
+        return min((2.0**octave for octave in broken if not self.trials[octave].completed), default=None)
 
 
 @dataclass(frozen=True, eq=False)

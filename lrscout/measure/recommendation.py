@@ -89,8 +89,8 @@ class Recommendation(Result):
         steps_needed: with a target loss, the steps that it will take, with an interval; None where they are not known.
         target_loss: the loss to reach, if one was asked for.
         predicted_loss: the loss to expect at the end, with an interval; None where it is not known.
-        max_stable_lr: the rate from which on training is not stable, as far as the probes and the curvature tell; None
-            where neither does.
+        max_stable_lr: the lowest rate whose probe broke off with losses beyond return, in the longest race where one
+            did; None where none did. A longer run may break off at a lower one.
         reasons: the grounds in sentences, the main one first.
         probes: the runs that were compared.
         frontier: what each budget is good for, the smallest first; empty unless neither steps nor a target loss were
@@ -207,6 +207,8 @@ class Recommendation(Result):
     def _range(self) -> str:
         if self.low is None or self.high is None or f"{self.low:.2g}" == f"{self.high:.2g}":
             return ""
+        if self.target_loss is not None or self.frontier or not self.probes:
+            return f" ({self.low:.2g} to {self.high:.2g} is as far as that is known)"
         return f" (the best one lies between {self.low:.2g} and {self.high:.2g}, nine times in ten)"
 
     def _expectation(self) -> list[str]:
@@ -249,7 +251,8 @@ class Recommendation(Result):
             return f"Cost: {self.cost}."
         run = f"{_rough(100 * self.share)} % of the run" if self.share <= 1 else f"{_rough(self.share)} times the run"
         was_asked = self.target_loss is None and not self.frontier  # Otherwise nobody knew beforehand how long it is.
-        allowed = f" ({_rough(100 * self.budget)} % were allowed)" if was_asked else ""
+        always = ", and some thirty steps always are" if self.share > self.budget else ""
+        allowed = f" ({_rough(100 * self.budget)} % were allowed{always})" if was_asked else ""
         return f"Cost: {self.cost}; all that was computed is {run}{allowed}."
 
     def _told(self, loss: float) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lrscout.analyse.extrapolate import StepsNeeded, steps_to_target
 from lrscout.core.schedules import constant
-from lrscout.measure.bracket import Bracket, bracket
+from lrscout.measure.bracket import NOTHING, Bracket, bracket
 from lrscout.measure.probing import Prober, Trial
 from lrscout.measure.race import Course, Rung, race
 
@@ -52,6 +52,8 @@ def race_to(prober: Prober, target: float, share: float, most: int, start: float
         most: how many steps a probe may take.
         start: the evaluation loss of the start; None where there is no evaluation.
     """
+    if share == 0:
+        return Arrival(None, None, NOTHING, (), Bracket(None, NOTHING), start is not None)
     standing = prober.stand_still(_FIRST_LENGTH)
     lengths = [_FIRST_LENGTH * _GROWTH**number for number in range(20) if _FIRST_LENGTH * _GROWTH**number <= most]
     courses = [_course(prober, length, start, standing) for length in lengths]
@@ -83,6 +85,9 @@ def race_to(prober: Prober, target: float, share: float, most: int, start: float
             break
         length *= _GROWTH
         centre = rung.octave
+    if best is not None and best[1].steps > most:
+        late = f"It would take about {best[1].steps} steps at {2.0 ** best[0]:.2g}, and {most} are the most."
+        return Arrival(None, None, late, tuple(rungs), bracketed, evaluated)
     if best is None:
         of_its_kind = [rung for rung in rungs if rung.evaluated == evaluated]
         return Arrival(None, None, _not_known(target, why, of_its_kind), tuple(rungs), bracketed, evaluated)

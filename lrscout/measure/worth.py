@@ -59,6 +59,8 @@ def race_on(prober: Prober, schedule: Schedule, start: float | None) -> Worth:
     while length <= _LONGEST and idle < _PATIENCE:
         rung = race(prober, centre, Course(length, schedule, len(rungs), start, standing), math.inf)
         if rung.octave is None:
+            if rungs:
+                break  # What shorter runs are worth is known.
             centre = min(rung.scores) - 2
             if rung.reason or centre < prober.standing_octave:
                 return Worth((), (), Bracket(None, rung.reason or "Every rate diverged."), 0, False)
