@@ -80,7 +80,7 @@ def make() -> dict[str, dict[str, dict[str, Figures]]]:
     """Summarise what has been judged, by set of tasks, finder and cell, and keep it."""
     summary: dict[str, dict[str, dict[str, Figures]]] = {}
     for name, tasks in SETS.items():
-        judged = {task: load(task) for task in tasks if oracle_path(task).exists()}
+        judged = _answered_by_all({task: load(task) for task in tasks if oracle_path(task).exists()})
         floor = [row for task, rows in judged.items() if rows for row in floor_of(task)]
         rows = floor + [row for rows in judged.values() for row in rows if row.finder != FLOOR]
         finders = list(dict.fromkeys(row.finder for row in rows))
@@ -97,6 +97,12 @@ def make() -> dict[str, dict[str, dict[str, Figures]]]:
     best = {name: {cell: best_range_test(finders, cell) for cell in CELLS} for name, finders in summary.items()}
     PATH.write_text(json.dumps(_plain({"best range test": best, **plain}), indent=1, allow_nan=False) + "\n")
     return summary
+
+
+def _answered_by_all(judged: dict[str, list[Row]]) -> dict[str, list[Row]]:
+    """Return the tasks about which every finder was asked: means over different tasks are not comparable."""
+    finders = {row.finder for rows in judged.values() for row in rows}
+    return {task: rows for task, rows in judged.items() if rows and {row.finder for row in rows} >= finders}
 
 
 def best_range_test(finders: Mapping[str, Mapping[str, Figures]], cell: str) -> dict[str, str | float] | None:
