@@ -101,7 +101,7 @@ def make() -> dict[str, dict[str, dict[str, Figures]]]:
 
 def _answered_by_all(judged: dict[str, list[Row]]) -> dict[str, list[Row]]:
     """Return the tasks about which every finder was asked: means over different tasks are not comparable."""
-    finders = {row.finder for rows in judged.values() for row in rows}
+    finders = {row.finder for rows in judged.values() for row in rows} - {FLOOR}
     return {task: rows for task, rows in judged.items() if rows and {row.finder for row in rows} >= finders}
 
 
