@@ -29,10 +29,14 @@ def run(codes: list[str], names: dict, *, steps: int | None = None) -> None:
     matplotlib.pyplot.close("all")
 
 
-@pytest.mark.parametrize("code", blocks_of("README.md")[:2], ids=["torch", "jax"])
-def test_the_readmes_code_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("code", "answer"),
+    list(zip(blocks_of("README.md"), ["For 400 steps with linear decay use a peak", "Use a"], strict=False)),
+    ids=["torch", "jax"],
+)
+def test_the_readmes_code_runs(code: str, answer: str, capsys: pytest.CaptureFixture[str]) -> None:
     run([code], {})
-    assert capsys.readouterr().out.startswith("Use a learning rate of ")
+    assert capsys.readouterr().out.startswith(f"{answer} learning rate of ")
 
 
 def test_the_readmes_map_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,7 +105,7 @@ def test_the_page_of_the_guard(capsys: pytest.CaptureFixture[str]) -> None:
     assert names["run"].curve.steps == 300
     assert names["run"].rollbacks
     assert names["guard"].factor < 1
-    assert float(names["loss"]) < 0.1
+    assert float(names["loss"].detach()) < 0.1
     assert " and on from there at lr " in capsys.readouterr().out
 
 
