@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from benchmarks.lr_regret.judge import Pick, Yardstick, finite_or_inf, oracle_of
+from benchmarks.lr_regret.judge import Pick, Yardstick, oracle_of
 from benchmarks.lr_regret.records import oracle_path
 from benchmarks.lr_regret.task import DEFAULT_LR, Task
 from benchmarks.lr_regret.tasks import DEVELOPMENT, HORIZONS, SCHEDULES
@@ -53,7 +53,7 @@ def _mean_regrets(name: str, octaves: tuple[float, ...]) -> np.ndarray:
     regrets: list[np.ndarray] = []
     for schedule in SCHEDULES:
         for horizon in HORIZONS:
-            losses = finite_or_inf(oracle.losses(schedule, horizon))
+            losses = oracle.losses(schedule, horizon)
             for place, seed in enumerate(oracle.record["seeds"]):
                 yardstick = Yardstick.of(name, seed, schedule, horizon)
                 regrets.append(np.clip([yardstick.regret(loss) for loss in losses[place]], 0, 1))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TypeAlias
 
-from benchmarks.lr_regret import constants, searches, without_rate
+from benchmarks.lr_regret import constants, ours, searches, without_rate
 from benchmarks.lr_regret.judge import Pick, Row
 from benchmarks.lr_regret.task import Task
 
@@ -16,8 +15,6 @@ Answer: TypeAlias = Callable[[Task, int], list[Pick] | list[Row] | list[Pick | R
 """Asks about a task and a seed: picks, which are then judged, or, of what trains by itself, rows."""
 
 PEERS = ("fastai", "torch_lr_finder", "lightning", "ignite", "ktrain")
-OURS = "benchmarks.lr_regret.ours"
-FLOOR = "floor"
 
 
 def all_finders() -> dict[tuple[str, ...], Answer]:
@@ -30,8 +27,6 @@ def all_finders() -> dict[tuple[str, ...], Answer]:
     finders[searches.HALVING] = searches.successive_halving
     for name in without_rate.WAYS:
         finders[(name,)] = partial(without_rate.rows, name)
-    if find_spec(OURS) is not None:
-        for name, answer in import_module(OURS).FINDERS.items():
-            finders[name if isinstance(name, tuple) else (name,)] = answer
+    finders.update(ours.FINDERS)
     finders[(constants.CONSTANT,)] = constants.best_constant
     return finders

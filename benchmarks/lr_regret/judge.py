@@ -25,6 +25,9 @@ from lrscout.core.schedules import NAMED
 from lrscout.runners.fleet import run_as_fleet
 from lrscout.runners.plan import Block, Run
 
+FLOOR = "floor"
+"""What the choice of a whole grid on other seeds is called in the results."""
+
 DISASTER = 0.25
 """A regret above it is a disaster."""
 
@@ -174,12 +177,12 @@ def floor(task: str) -> list[Row]:
     rows: list[Row] = []
     for schedule in SCHEDULES:
         for horizon in HORIZONS:
-            losses = finite_or_inf(oracle.losses(schedule, horizon))
-            training = finite_or_inf(oracle.losses(schedule, horizon, "training"))
+            losses = oracle.losses(schedule, horizon)
+            training = oracle.losses(schedule, horizon, "training")
             for place, seed in enumerate(oracle.record["seeds"]):
                 others = np.delete(losses, place, axis=0)
                 chosen = int(np.argmin(others.mean(axis=0)))
-                cell = Pick("floor", task, seed, horizon, schedule, float(oracle.lrs[chosen]), others.size * horizon)
+                cell = Pick(FLOOR, task, seed, horizon, schedule, float(oracle.lrs[chosen]), others.size * horizon)
                 rows.append(score(cell, Ending(float(losses[place, chosen]), float(training[place, chosen]))))
     return rows
 
@@ -201,8 +204,8 @@ class Yardstick:
         assert horizon is not None
         oracle = oracle_of(task)
         place = oracle.record["seeds"].index(seed)
-        losses = finite_or_inf(oracle.losses(schedule, horizon))
-        training = finite_or_inf(oracle.losses(schedule, horizon, "training"))[place]
+        losses = oracle.losses(schedule, horizon)
+        training = oracle.losses(schedule, horizon, "training")[place]
         return cls(
             start=float(oracle.start[place]),
             best=float(losses[place].min()),
@@ -223,11 +226,6 @@ class Yardstick:
     def near_enough(self) -> float:
         """The loss that counts as the best one."""
         return self.best + _NEAR_ENOUGH * (self.start - self.best)
-
-
-def finite_or_inf(losses: np.ndarray) -> np.ndarray:
-    """Return losses with an infinity for what is not a number."""
-    return np.where(np.isfinite(losses), losses, np.inf)
 
 
 def _clipped(regret: float) -> float:

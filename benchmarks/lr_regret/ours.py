@@ -16,8 +16,6 @@ BUDGETS = (0.1, 0.25, 0.5, 1.0)
 GUARDED_BUDGET = 0.5
 GUARDED = f"lrscout {GUARDED_BUDGET:g}, guarded"
 
-_STEPS_BETWEEN_SNAPSHOTS = 64
-
 
 def name_of(budget: float) -> str:
     """Return what the finder is called in the results."""
@@ -44,7 +42,7 @@ def _guarded(loop: Any, found: Recommendation, seed: int) -> Ending:
     """Return how the run ends that was advised, from the start of its seed, when it is guarded."""
     with lrscout.restored(loop):
         loop.reseed(seed)
-        run = lrscout.guard(loop, found, every=_STEPS_BETWEEN_SNAPSHOTS, say=None)
+        run = lrscout.guard(loop, found, say=None)
         return Ending(loop.evaluate(), training_loss_at(run.curve, run.curve.steps))
 
 

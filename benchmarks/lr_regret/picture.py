@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from benchmarks.lr_regret import constants, searches, without_rate
-from benchmarks.lr_regret.finders import FLOOR
+from benchmarks.lr_regret.judge import FLOOR
 from benchmarks.lr_regret.summary import OVERALL, Figures, Mean
 from lrscout.pictures.style import (
     BLACK,
@@ -39,7 +39,7 @@ _FLOOR_LABEL = "the floor: a whole grid's choice on other seeds"
 
 def kind_of(finder: str) -> str:
     """Return the kind of finder that a name belongs to."""
-    if finder.startswith(("ours", "lrscout")):
+    if finder.startswith("lrscout"):
         return "lrscout"
     if finder in (*searches.RANDOM_SEARCH, *searches.HALVING):
         return "searches by Optuna, over 1e-5 to 10"

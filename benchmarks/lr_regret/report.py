@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.lr_regret import summary
-from benchmarks.lr_regret.finders import FLOOR
+from benchmarks.lr_regret.judge import FLOOR
 from benchmarks.lr_regret.picture import kind_of, plot
 from benchmarks.lr_regret.summary import OVERALL, Figures, Mean
 from benchmarks.lr_regret.tasks import HORIZONS, SCHEDULES

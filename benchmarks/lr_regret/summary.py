@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from benchmarks.lr_regret.finders import FLOOR
-from benchmarks.lr_regret.judge import Row
+from benchmarks.lr_regret.judge import FLOOR, Row
 from benchmarks.lr_regret.judge import floor as floor_of
 from benchmarks.lr_regret.records import RESULTS, load, oracle_path
 from benchmarks.lr_regret.tasks import DEVELOPMENT, HORIZONS, SCHEDULES, SET_ASIDE, TASKS

@@ -12,7 +12,6 @@ import pytest
 import torch
 from jax.flatten_util import ravel_pytree
 
-from benchmarks.lr_regret import judge as judging
 from benchmarks.lr_regret import records
 from benchmarks.lr_regret.judge import Ending, Pick, Row, floor, judge, score
 from benchmarks.lr_regret.oracle import Oracle
@@ -64,7 +63,7 @@ def test_a_pick_on_the_grid_comes_to_the_oracles_number() -> None:
     for row, (place, schedule) in zip(
         rows, [(place, schedule) for place in places for schedule in ("linear", "constant")], strict=True
     ):
-        expected = judging.finite_or_inf(oracle.losses(schedule, 100))[1]
+        expected = oracle.losses(schedule, 100)[1]
         assert row.final == pytest.approx(expected[place], rel=1e-4)
         fall = oracle.start[1] - expected.min()
         assert row.signed_regret == pytest.approx((expected[place] - expected.min()) / fall, rel=1e-3, abs=1e-4)
@@ -72,7 +71,7 @@ def test_a_pick_on_the_grid_comes_to_the_oracles_number() -> None:
 
 def test_the_best_of_the_grid_has_no_regret_and_no_rate_has_it_all() -> None:
     oracle = Oracle.load(CHEAP)
-    losses = judging.finite_or_inf(oracle.losses("linear", 300))[0]
+    losses = oracle.losses("linear", 300)[0]
     best = Pick("grid", CHEAP, 1, 300, "linear", float(oracle.lrs[np.argmin(losses)]), 0.0)
     row = score(best, Ending(float(losses.min()), 1.0))
     assert (row.regret, row.octaves, row.disaster) == (0.0, 0.0, False)
@@ -84,7 +83,7 @@ def test_the_best_of_the_grid_has_no_regret_and_no_rate_has_it_all() -> None:
 
 
 def test_the_floor_is_the_choice_of_the_other_seeds() -> None:
-    losses = judging.finite_or_inf(Oracle.load(CHEAP).losses("constant", 1000))
+    losses = Oracle.load(CHEAP).losses("constant", 1000)
     row = next(row for row in floor(CHEAP) if (row.seed, row.horizon, row.schedule) == (3, 1000, "constant"))
     chosen = np.argmin(losses[0] + losses[1])
     assert row.final == losses[2, chosen]

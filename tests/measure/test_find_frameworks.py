@@ -130,7 +130,9 @@ def test_a_fleet_gets_the_answer_of_one_run_after_another(optimizer: str, lr: fl
     assert fleet.lr == pytest.approx(serial.lr, rel=1e-3)
     assert fleet.cost.steps == serial.cost.steps
     for one, other in zip(fleet.probes, serial.probes, strict=True):
-        assert one.lr == other.lr
+        assert one.lr == pytest.approx(
+            other.lr, rel=1e-3
+        )  # The last race asks where the losses, parted by rounding, point.
         if np.isfinite(other.score):
             assert one.score == pytest.approx(other.score, rel=1e-3)
 
