@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from lrscout.analyse.guarding import Guarding
 from lrscout.analyse.monitor import warn
-from lrscout.callbacks.torch_guard import TorchGuard
-from lrscout.core.checks import check_count
-from lrscout.core.errors import LossError, UnsupportedLoopError
-from lrscout.core.imports import require
-from lrscout.measure.safeguard import Rollback
-
-# Lightning goes by two names, and a trainer of either takes a callback of the other; nobody shall wait for both.
-_NAME = "pytorch_lightning" if "pytorch_lightning" in sys.modules else "lightning.pytorch"
-lightning = require(_NAME, extra="lightning")
+from lrscout.callbacks.lightning_fit import lightning, loss_of
+from lrscout.callbacks.trainer_guard import TrainerGuard
 
 
-class GuardCallback(lightning.Callback):
+class GuardCallback(TrainerGuard, lightning.Callback):
     """Takes a fit back to its last good snapshot, at half the rate, when it is lost.
 
     What `TorchGuard` does for a loop of your own, it does for the fit: the module, its optimizers, the scaler and the
@@ -54,48 +45,19 @@ class GuardCallback(lightning.Callback):
         loss: str | None = None,
         eval_loss: str = "val_loss",
     ) -> None:
-        self._options: dict[str, Any] = {
-            "every": every,
-            "halvings": check_count("halvings", halvings, at_least=0),
-            "max_stable_lr": max_stable_lr,
-        }
-        Guarding(every=every, max_stable_lr=max_stable_lr)  # So that a wrong argument is told now.
-        self._say = say
+        super().__init__(every, halvings, max_stable_lr, say)
         self._loss, self._eval_loss = loss, eval_loss
-        self._guard: TorchGuard | None = None
-
-    @property
-    def guard(self) -> TorchGuard:
-        """The guard of the fit that goes on, or of the last one.
-
-        Raises:
-            UnsupportedLoopError: no fit has begun yet.
-        """
-        if self._guard is None:
-            raise UnsupportedLoopError("There is no guard yet. Give this callback to the Trainer first.")
-        return self._guard
-
-    @property
-    def factor(self) -> float:
-        """What the learning rates are multiplied by: one half for each return."""
-        return self.guard.factor
-
-    @property
-    def rollbacks(self) -> tuple[Rollback, ...]:
-        """The returns to a snapshot, in order."""
-        return self.guard.rollbacks
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         updates = trainer.estimated_stepping_batches
         left = int(updates - trainer.global_step) if math.isfinite(updates) else 0
-        self._guard = TorchGuard(
+        self._begin(
             pl_module,
             trainer.optimizers,
+            losses=left,
+            speaks=trainer.is_global_zero,
+            alone=trainer.world_size == 1,
             scaler=getattr(trainer.precision_plugin, "scaler", None),
-            steps=left if left > 0 else None,
-            say=self._say if trainer.is_global_zero else None,
-            may_put_off=trainer.world_size == 1,
-            **self._options,
         )
         self._updates, self._losses = trainer.global_step, list[float]()
         self._lr = self.guard.lr
@@ -105,7 +67,7 @@ class GuardCallback(lightning.Callback):
         self._lr = self.guard.lr
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self._losses.append(self._loss_of(trainer, outputs))
+        self._losses.append(loss_of(trainer, outputs, self._loss))
         if trainer.global_step == self._updates:
             return
         self._updates = trainer.global_step
@@ -131,15 +93,3 @@ class GuardCallback(lightning.Callback):
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         if self._guard is not None:
             self._guard.close()
-
-    def _loss_of(self, trainer: Any, outputs: Any) -> float:
-        if self._loss is not None:
-            logged = trainer.callback_metrics
-            if self._loss not in logged:
-                raise LossError(f"training_step logs no {self._loss!r}, but {sorted(logged)}. Log it on every step.")
-            return float(logged[self._loss])
-        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs  # pyright: ignore
-        if loss is None:
-            raise LossError("training_step returns no loss. Name a value that it logs: loss='critic_loss'.")
-        # Lightning has divided it among the batches of the update.
-        return float(loss) * trainer.accumulate_grad_batches  # pyright: ignore

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from lrscout.analyse.monitor import Monitor, warn
-from lrscout.core.errors import LossError, UnsupportedLoopError
-from lrscout.core.imports import require
-
-# Lightning goes by two names, and a trainer of either takes a callback of the other; nobody shall wait for both.
-_NAME = "pytorch_lightning" if "pytorch_lightning" in sys.modules else "lightning.pytorch"
-lightning = require(_NAME, extra="lightning")
+from lrscout.callbacks.lightning_fit import lightning, loss_of
+from lrscout.core.errors import UnsupportedLoopError
 
 _STEPS_OF_ONE_AGREEMENT = 10
 """Processes that train together have to stop together, and asking one another takes time."""
@@ -80,7 +75,7 @@ class MonitorCallback(lightning.Callback):
             self._lr = float(trainer.optimizers[self._optimizer].param_groups[0]["lr"])
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.monitor.update(self._lr, self._loss_of(trainer, outputs))
+        self.monitor.update(self._lr, loss_of(trainer, outputs, self._loss))
         self._batches += 1
         if not self._stop_on_divergence or (trainer.world_size > 1 and self._batches % _STEPS_OF_ONE_AGREEMENT):
             return
@@ -98,15 +93,3 @@ class MonitorCallback(lightning.Callback):
             stop_on_divergence=self._stop_on_divergence,
             say=self._say if speaks else None,
         )
-
-    def _loss_of(self, trainer: Any, outputs: Any) -> float:
-        if self._loss is not None:
-            logged = trainer.callback_metrics
-            if self._loss not in logged:
-                raise LossError(f"training_step logs no {self._loss!r}, but {sorted(logged)}. Log it on every step.")
-            return float(logged[self._loss])
-        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs  # pyright: ignore
-        if loss is None:
-            raise LossError("training_step returns no loss. Name a value that it logs: loss='critic_loss'.")
-        # Lightning has divided it among the batches of the update.
-        return float(loss) * trainer.accumulate_grad_batches  # pyright: ignore

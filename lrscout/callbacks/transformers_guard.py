@@ -8,18 +8,14 @@ from typing import Any
 
 import torch
 
-from lrscout.analyse.guarding import Guarding
 from lrscout.analyse.monitor import warn
-from lrscout.callbacks.torch_guard import TorchGuard
-from lrscout.core.checks import check_count
-from lrscout.core.errors import UnsupportedLoopError
+from lrscout.callbacks.trainer_guard import TrainerGuard
 from lrscout.core.imports import require
-from lrscout.measure.safeguard import Rollback
 
 transformers = require("transformers", extra="transformers")
 
 
-class GuardCallback(transformers.TrainerCallback):
+class GuardCallback(TrainerGuard, transformers.TrainerCallback):
     """Takes a training back to its last good snapshot, at half the rate, when it is lost.
 
     What `TorchGuard` does for a loop of your own, it does for the trainer: the model, its optimizer, the scaler and the
@@ -48,49 +44,20 @@ class GuardCallback(transformers.TrainerCallback):
         max_stable_lr: float | None = None,
         say: Callable[[str], object] | None = warn,
     ) -> None:
-        self._options: dict[str, Any] = {
-            "every": every,
-            "halvings": check_count("halvings", halvings, at_least=0),
-            "max_stable_lr": max_stable_lr,
-        }
-        Guarding(every=every, max_stable_lr=max_stable_lr)  # So that a wrong argument is told now.
-        self._say = say
-        self._guard: TorchGuard | None = None
+        super().__init__(every, halvings, max_stable_lr, say)
         self._last_logged = 0
-
-    @property
-    def guard(self) -> TorchGuard:
-        """The guard of the training that goes on, or of the last one. It counts in logs, not in steps.
-
-        Raises:
-            UnsupportedLoopError: no training has begun yet.
-        """
-        if self._guard is None:
-            raise UnsupportedLoopError("There is no guard yet. Give this callback to the Trainer first.")
-        return self._guard
-
-    @property
-    def factor(self) -> float:
-        """What the learning rates are multiplied by: one half for each return."""
-        return self.guard.factor
-
-    @property
-    def rollbacks(self) -> tuple[Rollback, ...]:
-        """The returns to a snapshot, in order; their steps are those of the trainer."""
-        return self.guard.rollbacks
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         optimizer = others["optimizer"]
         logs = (state.max_steps - state.global_step) // max(1, int(state.logging_steps or 1))
-        self._guard = TorchGuard(
+        self._begin(
             others["model"],
             getattr(optimizer, "optimizer", optimizer),  # Accelerate wraps it.
+            losses=logs,
+            speaks=state.is_world_process_zero,
+            alone=args.world_size == 1,
             lr_scheduler=others.get("lr_scheduler"),
             scaler=getattr(optimizer, "scaler", None),
-            steps=logs if logs > 0 else None,
-            say=self._say if state.is_world_process_zero else None,
-            may_put_off=args.world_size == 1,
-            **self._options,
         )
         self._last_logged = state.global_step
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import lrscout
-from lrscout.cli.output import Target, fail, interrupted, make_folder, one_sentence, save_result
+from lrscout.cli.output import Target, answer, interrupted, make_folder, one_sentence
 from lrscout.cli.sweep import RunnerName, ScheduleName
 from lrscout.measure.recommendation import Recommendation
 from lrscout.measure.sweep import new_study_name
@@ -39,7 +39,7 @@ def find(
 ) -> None:
     """Find the learning rate for a number of steps, or for a loss to reach, and say what to expect of it."""
     if store is not None and study is None:
-        study = f"find-{new_study_name().partition('-')[2]}"
+        study = new_study_name("find")
     with one_sentence(interrupted=interrupted(study)):
         if out is not None:
             make_folder(out)
@@ -55,14 +55,7 @@ def find(
                 store=store,
                 study=study,
             )
-        if json:
-            typer.echo(recommendation.to_json())
-        elif recommendation.lr is not None:
-            _print(recommendation)
-        if out is not None:
-            save_result(recommendation, out, "recommendation", silent=json)
-        if recommendation.lr is None:
-            fail(str(recommendation))
+        answer(recommendation, _print, out, "recommendation", found=recommendation.lr is not None, json=json)
 
 
 def _print(recommendation: Recommendation) -> None:

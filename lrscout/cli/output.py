@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -15,6 +15,8 @@ from lrscout.core.errors import InvalidValueError, LrscoutError, TargetError
 from lrscout.core.result import Result
 
 FAILED, MISUSED = 1, 2
+
+AnAnswer = TypeVar("AnAnswer", bound=Result)
 
 Target = Annotated[
     str,
@@ -73,6 +75,38 @@ def make_folder(folder: Path) -> None:
     trial = folder / ".lrscout-trial"
     trial.touch()
     trial.unlink()
+
+
+def answer(
+    result: AnAnswer,
+    show: Callable[[AnAnswer], object],
+    folder: Path | None,
+    name: str,
+    *,
+    found: bool,
+    json: bool,
+) -> None:
+    """Print a result, save it, and fail if it found no learning rate.
+
+    Args:
+        result: the result.
+        show: prints it for people.
+        folder: where its picture and figures go, or None.
+        name: the name of those files, without the suffix.
+        found: whether there is a learning rate.
+        json: whether to print one JSON object and nothing else.
+
+    Raises:
+        OSError: a file could not be written.
+    """
+    if json:
+        typer.echo(result.to_json())
+    elif found:
+        show(result)
+    if folder is not None:
+        save_result(result, folder, name, silent=json)
+    if not found:
+        fail(str(result))
 
 
 def save_result(result: Result, folder: Path, name: str, *, silent: bool) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lrscout.analyse.suggest import RULES
-from lrscout.cli.output import Target, fail, make_folder, one_sentence, save_result
+from lrscout.cli.output import Target, answer, make_folder, one_sentence
 from lrscout.core.target import load_loop
 from lrscout.measure.range_test import RangeTest
 from lrscout.measure.range_test import range_test as run_range_test
@@ -53,14 +53,7 @@ def range_test(
                 rule=rule,
                 seed=seed,
             )
-        if json:
-            typer.echo(test.to_json())
-        elif test.lr is not None:
-            _print(test)
-        if out is not None:
-            save_result(test, out, "range_test", silent=json)
-        if test.lr is None:
-            fail(str(test))
+        answer(test, _print, out, "range_test", found=test.lr is not None, json=json)
 
 
 def _print(test: RangeTest) -> None:

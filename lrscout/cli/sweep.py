@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lrscout.cli.output import Target, fail, interrupted, make_folder, one_sentence, save_result
+from lrscout.cli.output import Target, answer, interrupted, make_folder, one_sentence
 from lrscout.core.checks import check_lr
 from lrscout.core.errors import InvalidValueError
 from lrscout.core.schedules import NAMED
@@ -52,7 +52,7 @@ def sweep(
 ) -> None:
     """Train at every learning rate for every budget of steps, and map what comes of it."""
     if store is not None and study is None:
-        study = new_study_name()
+        study = new_study_name("sweep")
     with one_sentence(interrupted=interrupted(study)):
         if out is not None:
             make_folder(out)
@@ -69,14 +69,7 @@ def sweep(
                 store=store,
                 study=study,
             )
-        if json:
-            typer.echo(lr_map.to_json())
-        elif lr_map.lr is not None:
-            _print(lr_map)
-        if out is not None:
-            save_result(lr_map, out, "map", silent=json)
-        if lr_map.lr is None:
-            fail(str(lr_map))
+        answer(lr_map, _print, out, "map", found=lr_map.lr is not None, json=json)
 
 
 def parse_lrs(text: str) -> list[float]:

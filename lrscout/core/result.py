@@ -43,9 +43,9 @@ class Cost:
         return self.steps + self.evaluations * self.evaluation_steps + self.products * _STEPS_OF_A_PRODUCT
 
     def __str__(self) -> str:
-        evaluations = f", {self.evaluations} evaluations" if self.evaluations else ""
-        products = f", {self.products} Hessian products" if self.products else ""
-        return f"{self.steps} steps{evaluations}{products}, {self.seconds:.2g} s"
+        counted = [(self.steps, "step"), (self.evaluations, "evaluation"), (self.products, "Hessian product")]
+        told = [f"{count} {what}{'s' * (count != 1)}" for count, what in counted if count or what == "step"]
+        return f"{', '.join(told)}, {self.seconds:.2g} s"
 
 
 class Result(ABC):

@@ -140,6 +140,11 @@ def answer_for_steps(
 
 
 def _reasons(question: Question, verdict: Verdict) -> tuple[str, ...]:
+    if not verdict.rungs and verdict.lost:
+        return (
+            f"Every rate of the first race diverged, and {question.budget:g} of {question.steps} steps did not do for "
+            "another: this is a quarter of the lowest of them.",
+        )
     if not verdict.rungs:
         return (
             f"A budget of {question.budget:g} of {question.steps} steps is too small for a race: this is a quarter of "
@@ -170,7 +175,9 @@ def _predicted(question: Question, verdict: Verdict, parts: _Parts) -> Estimate 
     last = verdict.rungs[-1] if verdict.rungs else None
     if last is None or last.valley is None or question.steps is None or verdict.choice is None:
         return None
-    levels = [(rung.steps, rung.scores[rung.best]) for rung in verdict.rungs if rung.valley is not None]
+    # Training losses are not evaluation losses, so only races of one kind make a curve.
+    alike = [rung for rung in verdict.rungs if rung.valley is not None and rung.evaluated == last.evaluated]
+    levels = [(rung.steps, rung.scores[rung.best]) for rung in alike]
     # Most losses cannot be negative, and one that can has mostly been so by now.
     floor = 0.0 if _never_negative(verdict.rungs) else -math.inf
     told = foretell([(1.0, parts.start_loss), *levels], question.steps, floor)
@@ -192,7 +199,8 @@ def answer_for_target(
     """Return the recommendation for a loss to reach."""
     parts = _Parts(question, prober, start if arrival.evaluated else None, framework, arrival.rungs)
     if arrival.octave is None or arrival.steps is None:
-        return parts.made(reasons=(arrival.reason,), steps=None)
+        none = None if arrival.steps is None else Estimate(0, 0, 0)
+        return parts.made(reasons=(arrival.reason,), steps=None, steps_needed=none)
     lr, needed = 2.0**arrival.octave, arrival.steps
     return parts.made(
         lr=lr,

@@ -59,12 +59,14 @@ class Verdict:
         rungs: the races.
         bracket: where they began.
         drift: how far the best rate is expected to move from the last race to the run.
+        lost: whether every rate of a race diverged and none followed it in which one did not.
     """
 
     choice: Choice | None
     rungs: tuple[Rung, ...]
     bracket: Bracket
     drift: Drift | None
+    lost: bool = False
 
     @property
     def reason(self) -> str:
@@ -121,7 +123,8 @@ class _Hunt:
         if self._broken:
             return Verdict(None, tuple(self._rungs), Bracket(None, self._broken), None)
         if not self._rungs:
-            return Verdict(_without_race(min(bracketed.octave, self._lost)), (), bracketed, None)
+            lost = self._lost < bracketed.octave
+            return Verdict(_without_race(min(bracketed.octave, self._lost)), (), bracketed, None, lost)
         return self._choose(bracketed)
 
     def _run_constant(self, centre: float, standing: Trial) -> None:

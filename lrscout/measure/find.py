@@ -155,10 +155,10 @@ def _is_finite(value: object) -> bool:
 def _answer(source: Source, prober: Prober, question: Question) -> Recommendation:
     framework, start = _beginning(source, question.seeds[0])
     if start is not None:
-        prober.evaluations += 1
+        prober.count_evaluation()
     if start is not None and not math.isfinite(start):
         start = None
-        prober.notes = ("The evaluation loss is not a finite number, so the training losses were compared.",)
+        prober.note("The evaluation loss is not a finite number, so the training losses were compared.")
     if question.target_loss is not None:
         most = question.steps or _LONGEST_PROBE
         arrival = race_to(prober, question.target_loss, question.budget, most, start)
@@ -198,7 +198,7 @@ def _kept(source: Source, question: Question, store: str | Path | None, study: s
         return
     from lrscout.store.store import open_store  # SQLAlchemy loads only when something is kept.
 
-    name = study or new_study_name().replace("sweep", "find", 1)
+    name = study or new_study_name("find")
     with source.visit(question.seeds[0]) as (loop, _):
         lr = loop.lr
     inputs = {**question.inputs(), "losses of the first steps": first_losses(source, question.seeds[0], lr)}

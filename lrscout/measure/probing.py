@@ -152,6 +152,14 @@ class Prober:
         """The work of all probes so far, in steps."""
         return self.steps + self.evaluations * self.evaluation_steps
 
+    def count_evaluation(self) -> None:
+        """Count an evaluation that was made outside a probe."""
+        self.evaluations += 1
+
+    def note(self, sentence: str) -> None:
+        """Keep a sentence on how the probes were taken, once."""
+        self.notes = tuple(dict.fromkeys((*self.notes, sentence)))
+
     def try_rates(
         self, octaves: Sequence[float], steps: int, schedule: Schedule, evaluate_at: Sequence[int] = ()
     ) -> list[Trial]:
@@ -208,7 +216,8 @@ class Prober:
         numbers_of = {block.index: [next(numbers) for _ in block.runs] for block in blocks}
         for block, curves in self._runner.run(self._source, blocks, self._bar):
             yield from zip(numbers_of[block.index], curves, strict=True)
-        self.notes = tuple(dict.fromkeys((*self.notes, *self._runner.notes)))
+        for sentence in self._runner.notes:
+            self.note(sentence)
 
 
 def evaluation_steps(loop: Loop) -> float:
@@ -219,7 +228,7 @@ def evaluation_steps(loop: Loop) -> float:
 def _outcome_of(curve: Curve) -> Outcome:
     if curve.stopped in OUTCOME_WHEN_STOPPED:
         return OUTCOME_WHEN_STOPPED[curve.stopped]
-    if curve.steps < _FEWEST_TO_JUDGE:  # So few would be judged by their noise.
+    if curve.steps < _FEWEST_TO_JUDGE:  # Too few for the rules of diagnosis, which look at trends.
         return Outcome.DIVERGING if curve.losses[-1] > curve.losses[0] else Outcome.CONVERGING
     return judge(curve.losses).outcome
 

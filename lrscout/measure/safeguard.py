@@ -91,6 +91,7 @@ class Safeguard:
         self._in_vain = 0
         self._snapshot: Any = None
         self._taken_before = 0
+        self._since = clock()
         self.factor = 1.0
         self.rollbacks: list[Rollback] = []
         self.has_given_up = False

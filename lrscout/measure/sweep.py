@@ -294,7 +294,7 @@ def _opened(
     from lrscout.store.store import open_store  # SQLAlchemy loads only when something is kept.
 
     opened = open_store(store or DEFAULT_STORE)
-    name = study or new_study_name()
+    name = study or new_study_name("sweep")
     known = next((opened.load(name) for summary in opened.studies() if summary.name == name), None)
     most = runner.lanes(source, plan) if known is None else int(known.inputs.get("lanes", 1))
     lanes = min(most, len(design.lrs))
@@ -303,9 +303,13 @@ def _opened(
         yield kept, lanes
 
 
-def new_study_name() -> str:
-    """Return a name for a study that was given none."""
-    return f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:4]}"
+def new_study_name(kind: str) -> str:
+    """Return a name for a study that was given none.
+
+    Args:
+        kind: the verb that it is a call of.
+    """
+    return f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:4]}"
 
 
 def _as_told(lr_map: LRMap, result: Mapping[str, Any]) -> LRMap:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,13 +22,17 @@ _SHARE_OF_EVALUATIONS = 0.5
 _IN_SIGHT = 30
 """A curve foretells nothing that is much smaller than its own fall."""
 
+_PATIENCE = 2
+_WORTH = 0.03
+"""The share of the distance to the target that a race three times as long should at least make good."""
+
 
 @dataclass(frozen=True, eq=False)
 class Arrival:
     """Which rate gets to a loss first.
 
     Args:
-        octave: the base-2 logarithm of the rate; None where none is known to get there.
+        octave: the base-2 logarithm of the rate; None where none is known to get there, or none is needed.
         steps: the steps that it takes from the start, with an interval.
         reason: how that is known, or why it is not.
         rungs: the races.
@@ -63,8 +69,8 @@ def race_to(prober: Prober, target: float, share: float, most: int, start: float
     if bracketed.octave is None:
         return Arrival(None, None, bracketed.reason, (), bracketed, evaluated)
     if level <= target:
-        there = f"The loss is {level:.4g} before the first step, which is not above {target:.4g} already."
-        return Arrival(bracketed.octave - 1, StepsNeeded(0, 0, 0), there, (), bracketed, evaluated)
+        there = f"The loss is {level:.4g} before the first step, so nothing has to be trained to reach {target:.4g}."
+        return Arrival(None, StepsNeeded(0, 0, 0), there, (), bracketed, evaluated)
     rungs: list[Rung] = []
     centre, length = bracketed.octave - 1, _FIRST_LENGTH
     best: tuple[float, StepsNeeded] | None = None
@@ -82,6 +88,10 @@ def race_to(prober: Prober, target: float, share: float, most: int, start: float
         if watched or not evaluated:
             best, why = _first_to_arrive(rung, target, watched)
         if best is not None and _knows_enough(prober, best[1], length, share):
+            break
+        if best is None and _has_stalled([each for each in rungs if each.evaluated == evaluated], target):
+            part = f"{100 * _WORTH:g} %"
+            why = f"the last {_PATIENCE} races, each three times as long, came less than {part} of the way nearer to it"
             break
         length *= _GROWTH
         centre = rung.octave
@@ -103,6 +113,14 @@ def _course(prober: Prober, length: int, start: float | None, standing: Trial) -
 def _knows_enough(prober: Prober, needed: StepsNeeded, length: int, share: float) -> bool:
     next_race = _RATES * _GROWTH * length * prober.seeds
     return needed.steps <= length or prober.spent + next_race > share * needed.steps
+
+
+def _has_stalled(rungs: Sequence[Rung], target: float) -> bool:
+    """Whether each of the last races has brought the loss hardly nearer to the target than the one before it."""
+    distances = [rung.scores[rung.best] - target for rung in rungs[-_PATIENCE - 1 :]]
+    if len(distances) <= _PATIENCE or distances[-1] <= 0 or not np.isfinite(distances).all():
+        return False
+    return all(after > (1 - _WORTH) * before for before, after in pairwise(distances))
 
 
 def _first_to_arrive(rung: Rung, target: float, evaluated: bool) -> tuple[tuple[float, StepsNeeded] | None, str]:
@@ -168,4 +186,5 @@ def _not_known(target: float, why: str, rungs: list[Rung]) -> str:
     if lowest is not None and math.isfinite(lowest[0]):
         loss, rung = lowest
         seen = f" The lowest that was seen is {loss:.4g}, after {rung.steps} steps at {2.0**rung.best:.2g}."
-    return f"A loss of {target:.4g} is not known to be reachable, because {why}.{seen}"
+    why = why.replace(f"the steps to a loss of {target:.4g}", "the steps to it")
+    return f"A loss of {target:.4g} cannot be promised: {why}.{seen}"
