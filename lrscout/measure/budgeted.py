@@ -130,8 +130,8 @@ class _Hunt:
     def _run_constant(self, centre: float, standing: Trial) -> None:
         """Race constant rates, each time for three times as many steps, from where the best one should have moved."""
         length: float = FIRST_LENGTH
-        reserved = 0.0 if self._constant else _SHARE_OF_FINAL * self._allowed / self._prober.seeds
         while True:
+            reserved = self._reserved
             affordable = self._affordable(_RATES + _SPARE, standing)
             if affordable < _SHORTEST or (self._rungs and self._enough(length, affordable, reserved)):
                 return
@@ -154,6 +154,12 @@ class _Hunt:
     @property
     def _longest(self) -> float:
         return max(self._steps * _LONGEST, _SHORTEST)
+
+    @property
+    def _reserved(self) -> float:
+        """What is kept for a race under the run's own schedule, in steps; nothing where that would be too short."""
+        kept = min(_SHARE_OF_FINAL * self._allowed / self._prober.seeds, self._left)
+        return 0.0 if self._constant or kept < (_RATES + _SPARE) * _SHORTEST_FINAL else kept
 
     def _affordable(self, rates: float, standing: Trial) -> float:
         """Return for how many steps so many rates can run, with what it costs to evaluate them."""
