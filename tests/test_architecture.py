@@ -24,10 +24,12 @@ FLOORS = {
     "lesson": 5,
     "examples": 5,
     "pictures": 5,
-    "cli": 6,
+    "app": 6,
+    "cli": 7,
 }
-NEIGHBOURS = {("pictures", "lesson"), ("examples", "lesson")}
-"""Rooms of one floor that may look at each other: the pictures draw the lesson, and its loop is an example."""
+NEIGHBOURS = {("pictures", "lesson"), ("examples", "lesson"), ("cli", "app")}
+"""Rooms of one floor that may look at each other: the pictures draw the lesson, its loop is an example, and a command
+starts the page."""
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 

@@ -117,7 +117,7 @@ class _Parts:
 
     @property
     def limit(self) -> float | None:
-        """The lowest rate that diverged above one that did not, in the longest race where one did."""
+        """The lowest rate from which on every probe diverged, in the longest race where one did."""
         return next((rung.limit for rung in reversed(self.rungs) if rung.limit is not None), None)
 
 

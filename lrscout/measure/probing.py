@@ -90,6 +90,13 @@ class Trial:
         return late(self.losses)
 
     @property
+    def diverged(self) -> bool:
+        """Whether a run broke off, or ended above its start by more than its noise."""
+        return not self.completed or any(
+            curve.steps >= _FEWEST_TO_JUDGE and _outcome_of(curve) is Outcome.DIVERGING for curve in self.curves
+        )
+
+    @property
     def noise(self) -> float:
         """The deviation of a training loss from its expectation, from the differences between neighbours."""
         differences = np.abs(np.diff(self.losses))

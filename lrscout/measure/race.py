@@ -66,10 +66,10 @@ class Rung:
 
     @property
     def limit(self) -> float | None:
-        """The lowest rate whose run broke off, above one that came to its end; None where none did."""
-        completed = [octave for octave, trial in self.trials.items() if trial.completed]
-        broken = [octave for octave in self.trials if octave > min(completed, default=math.inf)]
-        return min((2.0**octave for octave in broken if not self.trials[octave].completed), default=None)
+        """The lowest rate above the best one from which on every run diverged; None where none did."""
+        harmless = [octave for octave, trial in self.trials.items() if not trial.diverged]
+        above = [octave for octave in self.trials if octave > max(harmless, default=math.inf)]
+        return 2.0 ** min(above) if above else None
 
 
 @dataclass(frozen=True, eq=False)

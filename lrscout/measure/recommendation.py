@@ -89,8 +89,8 @@ class Recommendation(Result):
         steps_needed: with a target loss, the steps that it will take, with an interval; None where they are not known.
         target_loss: the loss to reach, if one was asked for.
         predicted_loss: the loss to expect at the end, with an interval; None where it is not known.
-        max_stable_lr: the lowest rate whose probe broke off with losses beyond return, in the longest race where one
-            did; None where none did. A longer run may break off at a lower one.
+        max_stable_lr: the lowest rate from which on every probe diverged, in the longest race where one did; None where
+            none did. The rates of a race lie an octave apart, and a longer run may diverge at a lower one.
         reasons: the grounds in sentences, the main one first.
         probes: the runs that were compared.
         frontier: what each budget is good for, the smallest first; empty unless neither steps nor a target loss were
@@ -235,8 +235,8 @@ class Recommendation(Result):
         if limit is None:
             return []
         if lr < limit:
-            return [f"The limit of stability is {limit:.3g}, {_rough(limit / lr)} times as high."]
-        return [f"The limit of stability where the loop stands is {limit:.3g}, below this rate: watch the run."]
+            return [f"At {limit:.2g}, {_rough(limit / lr)} times as high, a probe diverged."]
+        return [f"At {limit:.2g}, below this rate, a probe diverged: watch the run."]
 
     def _doublings(self) -> list[str]:
         known = [(line.steps, line.gain) for line in self.frontier if line.gain is not None]

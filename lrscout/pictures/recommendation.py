@@ -60,7 +60,7 @@ _ABOVE = 11
 
 
 def plot_recommendation(recommendation: Recommendation, ax: Axes | None = None) -> Axes:
-    """Draw the race: the loss that each probe was compared by, the pick with its range, and the limit of stability.
+    """Draw the race: the loss that each probe was compared by, the pick with its range, and where probes diverged.
 
     Args:
         recommendation: the recommendation.
@@ -239,7 +239,14 @@ def _draw_limit(recommendation: Recommendation, ax: Axes) -> None:
     if limit is None:
         return
     off = "" if _is_near(limit, _rates(recommendation)) else " (off the picture)"
-    ax.axvline(limit, color=LIMIT, linestyle="--", linewidth=1.6, label=f"stability limit: {limit:.3g}{off}", zorder=2)
+    ax.axvline(
+        limit,
+        color=LIMIT,
+        linestyle="--",
+        linewidth=1.6,
+        label=f"every probe diverged from {limit:.2g} on{off}",
+        zorder=2,
+    )
 
 
 def _draw_expectation(recommendation: Recommendation, ax: Axes) -> None:

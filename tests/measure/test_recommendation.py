@@ -23,8 +23,8 @@ OTHERS = ["target_loss", "steps_needed", "frontier", "start", "loss", "budget", 
 def test_the_answer_of_a_colleague() -> None:
     assert str(recommendation()) == (
         "For 1000 steps with linear decay use a peak learning rate of 0.25 (the best one lies between 0.18 and 0.35, "
-        "nine times in ten). Expect the evaluation loss to go from 2.3 to 0.0312 (0.028 to 0.0341). The limit of "
-        "stability is 0.84, 3.4 times as high. It had the lowest evaluation loss of the 5 rates that were left after "
+        "nine times in ten). Expect the evaluation loss to go from 2.3 to 0.0312 (0.028 to 0.0341). At 0.84, 3.4 "
+        "times as high, a probe diverged. It had the lowest evaluation loss of the 5 rates that were left after "
         "125 steps. Cost: 400 steps, 30 evaluations, 5 Hessian products, 1.2 s; all that was computed is 42 % of the "
         "run (50 % were allowed)."
     )
@@ -77,13 +77,13 @@ def test_what_is_unknown_is_said_to_be() -> None:
     assert "What evaluation loss it leads to is unknown." in str(recommendation(predicted_loss=None))
     unknown = recommendation(steps=None, target_loss=0.1, predicted_loss=None, max_stable_lr=None)
     assert "How many steps that takes is unknown." in str(unknown)
-    assert "limit" not in str(unknown)
+    assert "diverged" not in str(unknown)
     assert "of the run" not in str(unknown)
     assert unknown.share is None
 
 
 def test_a_rate_above_the_limit_is_to_be_watched() -> None:
-    assert "is 0.2, below this rate: watch the run." in str(recommendation(max_stable_lr=0.2))
+    assert "At 0.2, below this rate, a probe diverged: watch the run." in str(recommendation(max_stable_lr=0.2))
 
 
 def test_the_gain_of_each_doubling() -> None:

@@ -118,8 +118,8 @@ def test_rounds_are_told_apart_by_shade_the_last_darkest() -> None:
 def test_the_pick_its_range_and_the_limit() -> None:
     ax = plot_recommendation(recommendation(), axes_for())
     assert line(ax, "pick: 0.25").get_xdata() == [0.25, 0.25]
-    assert line(ax, "stability limit: 0.84").get_xdata() == [0.84, 0.84]
-    assert line(ax, "stability limit").get_linestyle() == "--"
+    assert line(ax, "every probe diverged from 0.84").get_xdata() == [0.84, 0.84]
+    assert line(ax, "every probe diverged").get_linestyle() == "--"
     assert spans(ax, GREEN) == [pytest.approx((0.18, 0.35))]
     assert ax.get_title(loc="left") == "Recommended learning rate for 1000 steps: 0.25 (0.18 to 0.35)"
     assert line(ax, "expected after 1000").get_data() == ([0.25], [0.0312])
@@ -134,7 +134,7 @@ def test_an_expectation_below_zero_leaves_the_axis_logarithmic() -> None:
 
 def test_a_limit_far_away_is_only_named() -> None:
     ax = plot_recommendation(RECOMMENDATIONS["a limit far away"](), axes_for())
-    assert "stability limit: 1e+06 (off the picture)" in legend(ax)
+    assert "every probe diverged from 1e+06 on (off the picture)" in legend(ax)
     assert ax.get_xlim()[1] < 10
 
 
