@@ -8,7 +8,16 @@ from __future__ import annotations
 import keras
 import pytest
 
-from tests.battery import DISTURBANCES, Case, check_comes_home, check_user_goes_on, range_test
+from tests.battery import (
+    DISTURBANCES,
+    Case,
+    check_comes_home,
+    check_user_goes_on,
+    control_c,
+    evaluated_range_test,
+    out_of_memory,
+    range_test,
+)
 from tests.loops import (
     cases_functions,
     cases_jax,
@@ -36,7 +45,7 @@ def test_the_loop_comes_home(name: str, disturb) -> None:
     check_comes_home(CASES[name], disturb)
 
 
-@pytest.mark.parametrize("disturb", DISTURBANCES, ids=lambda disturb: disturb.__name__)
+@pytest.mark.parametrize("disturb", [evaluated_range_test, out_of_memory, control_c])
 @pytest.mark.parametrize("name", [name for name, make in CASES.items() if make().train is not None])
 def test_the_users_own_code_goes_on(name: str, disturb) -> None:
     check_user_goes_on(CASES[name], disturb)
