@@ -48,13 +48,16 @@ CASES = {
     f"{module.__name__.rpartition('_')[2]}-{name}": make for module in MODULES for name, make in module.CASES.items()
 }
 CHOSEN = [
-    *(name for name in CASES if name.startswith(("torch", "sklearn", "functions", "lightning"))),
-    *("jax-dropout_and_statistics", "jax-injected", "tensorflow-plain_descent", "tensorflow-momentum"),
-    *("keras-scaled", "keras-subclassed", "transformers-language"),
+    name
+    for name in (
+        *("torch-everything", "torch-endless", "torch-adversarial", "sklearn-adam_network", "functions-noisy"),
+        *("lightning-hooked", "jax-dropout_and_statistics", "tensorflow-momentum", "keras-scaled"),
+        "transformers-language",
+    )
+    if name in CASES
 ]
-"""Of the frameworks that are slow to compile, cases that between them have every kind of state."""
+"""Cases that between them have every kind of state. What a loop may forget is the business of `tests/loops`."""
 
-CHOSEN = [name for name in CHOSEN if name in CASES]
 WITH_CODE = [name for name in CHOSEN if CASES[name]().train is not None and name != "keras-scaled"]
 
 
