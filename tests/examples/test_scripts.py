@@ -11,10 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from lrscout.cli.app import main
+from tests.docs.reading import ROOT, assert_agrees, blocks_of
 
-SCRIPTS = sorted(
-    path for path in (Path(__file__).parents[2] / "examples").glob("*.py") if path.stem != "edge_of_stability"
-)
+SCRIPTS = sorted(path for path in (ROOT / "examples").glob("*.py") if path.stem != "edge_of_stability")
 LOOPS = {"torch_adversarial": ("generator_loop", "critic_loop")}
 
 if keras.backend.backend() != "tensorflow":
@@ -27,6 +26,9 @@ def test_a_script_runs_as_it_stands(script: Path, capsys: pytest.CaptureFixture[
     printed = capsys.readouterr()
     assert "Use a learning rate of" in printed.out
     assert not printed.err
+    page = f"docs/frameworks/{script.stem.removesuffix('_digits')}.md"
+    if (ROOT / page).exists() and keras.backend.backend() == "tensorflow":
+        assert_agrees(blocks_of(page, "text")[0], printed.out)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
