@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lrscout.analyse.monitor import Monitor as Monitor
     from lrscout.analyse.suggest import Suggestion as Suggestion
     from lrscout.analyse.suggest import suggest as suggest
+    from lrscout.app.notebook import lesson_widget as lesson_widget
     from lrscout.core.curve import Curve as Curve
     from lrscout.core.curve import Outcome as Outcome
     from lrscout.core.curve import Stop as Stop
@@ -76,6 +77,7 @@ _HOMES = {
     "from_torch": "loops.torch.adapter",
     "from_trainer": "loops.transformers.adapter",
     "guard": "measure.guard",
+    "lesson_widget": "app.notebook",
     "line": "measure.line",
     "range_test": "measure.range_test",
     "read_log": "logs.read",

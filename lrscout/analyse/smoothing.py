@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 ROUGH = 0.9
 """Enough smoothing to see a noisy curve's shape, and little enough not to lag far behind it."""
 
+_PARTS_OF_RUN = 60
+"""The level of a run looks back over such a part of it."""
+
+_NOISY = 0.02
+"""The noise, as a share of what the losses span, from which on their level shows more than they do."""
+
 _TOLERATED_NOISE = 0.02
 _MOST_SMOOTHING = 0.95
 _SPIKE = 10.0
@@ -43,6 +49,21 @@ def smooth(losses: Float[np.ndarray, "*curve step"], smoothing: float) -> Float[
         mean = (1 - share) * mean + share * column
         smoothed.append(mean)
     return np.stack(smoothed, axis=-1) if smoothed else np.zeros(losses.shape)
+
+
+def level_line(
+    losses: Float[np.ndarray, " step"], noise: float | None, span: float
+) -> Float[np.ndarray, " step"] | None:
+    """Return the level of the losses of a whole run, or None where the losses themselves show as much.
+
+    Args:
+        losses: finite losses.
+        noise: the standard deviation of their noise, if it is known.
+        span: the height of the window in which they are looked at.
+    """
+    if len(losses) <= _PARTS_OF_RUN or noise is None or noise <= _NOISY * span:
+        return None
+    return smooth(losses, 1 - 1 / max(2.0, len(losses) / _PARTS_OF_RUN))
 
 
 def without_spikes(losses: Float[np.ndarray, " step"]) -> Float[np.ndarray, " step"]:

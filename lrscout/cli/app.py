@@ -15,6 +15,7 @@ from lrscout.cli.range_test import range_test
 from lrscout.cli.studies import studies
 from lrscout.cli.surface import surface
 from lrscout.cli.sweep import sweep
+from lrscout.cli.ui import ui
 
 main = typer.Typer(
     help="Find the learning rate for a training run, and see why.",
@@ -29,6 +30,7 @@ main.command("lesson")(lesson)
 main.command("range-test")(range_test)
 main.command("surface")(surface)
 main.command("sweep")(sweep)
+main.command("ui")(ui)
 main.add_typer(studies)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
+from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +77,14 @@ class Result(ABC):
         # The one door that leads upstairs: a result offers its picture, but Matplotlib, and the room that knows
         # it, load only when somebody asks for one.
         return import_module("lrscout.pictures").draw(self, ax)
+
+    def _repr_html_(self) -> str:
+        """Return the answer as a notebook shows it: a small picture, where there is one, and the sentences."""
+        sentences = f'<p style="max-width: 60em">{escape(str(self))}</p>'
+        # An answer is shown whatever becomes of its picture, and no picture is made before.
+        with suppress(Exception):
+            return import_module("lrscout.pictures.inline").image_of(self) + sentences
+        return sentences
 
 
 def jsonable(value: Any) -> Any:

@@ -181,7 +181,7 @@ def _runs(table: Table) -> dict[str, Labels]:
 
 
 def _check_numbers(table: Table, column: Column, notes: list[str]) -> None:
-    name = next(shown(name) for name, other in table.columns.items() if other is column)
+    name = shown(table.name_of(column))
     if column.texts > len(column.rows):
         raise LogError(f"Most of {name} is not numbers, such as {column.example}.")
     if column.texts:

@@ -22,6 +22,8 @@ class Log:
         evaluated_at: the numbers of the steps with an evaluation, ascending.
         evaluations: the evaluation losses at those steps.
         notes: in sentences, what was chosen, mended or left out.
+        column: the name of the column that the losses are from.
+        columns: the names of the columns that losses could be from.
     """
 
     name: str
@@ -31,3 +33,5 @@ class Log:
     evaluated_at: Real[np.ndarray, " evaluation"]
     evaluations: Float[np.ndarray, " evaluation"]
     notes: tuple[str, ...] = ()
+    column: str = ""
+    columns: tuple[str, ...] = ()

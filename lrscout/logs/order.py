@@ -50,7 +50,7 @@ def restarts_of(rows: Int[np.ndarray, " row"], steps: Float[np.ndarray, " row"])
     >>> restarts_of(np.arange(4), np.array([0.0, 20.0, 10.0, 30.0])).steps
     array([], dtype=float64)
     """
-    begins = np.concatenate([[0], np.flatnonzero(np.diff(steps) < 0) + 1])
+    begins = np.concatenate([[0], np.flatnonzero(steps[1:] < steps[:-1]) + 1])
     if len(begins) == 1:
         return Restarts(rows[:0], steps[:0])
     _, first, inverse = np.unique(steps, return_index=True, return_inverse=True)
@@ -72,8 +72,8 @@ def steps_an_epoch(steps: Float[np.ndarray, " row"], epochs: Float[np.ndarray, "
     >>> steps_an_epoch(np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.0, 0.0, 1.0, 1.0]))
     2.0
     """
-    back = np.flatnonzero(np.diff(steps) < 0) + 1
+    back = np.flatnonzero(steps[1:] < steps[:-1]) + 1
     if len(back) == 0 or np.mean(np.floor(epochs[back]) > np.floor(epochs[back - 1])) <= 0.5:
         return None
     # Not every step needs to be logged, so the longest epoch tells; whether from 0 or from 1, the lowest step.
-    return float(steps.max() - min(steps.min(), 1.0) + 1)
+    return float(steps.max()) - min(float(steps.min()), 1.0) + 1

@@ -37,6 +37,7 @@ def read_log(
     evaluation: str | None = None,
     run: str | None = None,
     format: str | None = None,
+    name: str | None = None,
 ) -> list[Log]:
     """Read the runs in a log file.
 
@@ -52,6 +53,7 @@ def read_log(
         evaluation: the column of the evaluation loss.
         run: the column that tells runs apart, or the name of the run that is wanted, such as ``seed=3``.
         format: one of `FORMATS`; by default told by the content.
+        name: what to call the file in sentences, and its run where it is the only one; by default as the path does.
 
     Returns:
         The runs, in the order in which they begin; at least one, each with at least one loss.
@@ -64,7 +66,7 @@ def read_log(
     if format is not None:
         check_choice("format", format, FORMATS)
     wanted = Wanted(loss=loss, lr=lr, step=step, evaluation=evaluation, run=run)
-    name = _name_of(path)
+    name = _name_of(path) if name is None else shown(name, most=_LONGEST_PATH)
     try:
         tables = _tables(path, wanted, format, name)
         return _chosen_runs(_runs(tables, run), tables, run)
@@ -74,6 +76,19 @@ def read_log(
         raise LogError(f"{name} cannot be read: {error.strerror or error}.") from error
     except MemoryError:
         raise LogError(f"{name} takes more memory than there is. Keep every tenth row.") from None
+
+
+def columns_of(stream: BinaryIO) -> list[str]:
+    """Return the names of the columns of a log that losses could be from, whether or not a run can be made of them.
+
+    Args:
+        stream: the log.
+
+    Raises:
+        LogError: it cannot be read.
+        MissingDependencyError: event files need TensorBoard (the extra ``tensorboard``).
+    """
+    return _table(Bytes(stream), Wanted(), None).candidates
 
 
 def _name_of(path: str | Path | BinaryIO) -> str:

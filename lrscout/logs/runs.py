@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,7 +67,8 @@ def runs_of(table: Table, name: str) -> list[Log]:
                 f"The steps are counted anew in every epoch, and were counted through, {length:,.0f} an epoch."
             )
             loss, evaluation, lr = (_counted_through(cells, epochs, length) for cells in (loss, evaluation, lr))
-        logs.append(_log(run, loss, evaluation, chosen.lr if isinstance(chosen.lr, float) else lr, notes))
+        log = _log(run, loss, evaluation, chosen.lr if isinstance(chosen.lr, float) else lr, notes)
+        logs.append(replace(log, column=table.name_of(chosen.loss), columns=tuple(table.candidates)))
     if not logs:
         raise LogError("The column of the training loss holds no numbers.")
     return logs
@@ -123,7 +124,7 @@ def _notes_on_order(before: _Cells, after: _Cells, restarts: Restarts) -> list[s
             f"{len(before.rows) - len(after.rows):,} losses."
         ]
     notes: list[str] = []
-    if (np.diff(before.steps) < 0).any():
+    if (before.steps[1:] < before.steps[:-1]).any():
         notes.append("The rows were not in the order of their steps, and were sorted.")
     if len(after.rows) < len(before.rows):
         notes.append(

@@ -140,6 +140,17 @@ class Table:
         """The names of all columns, in the order in which they came."""
         return list(self._kept)
 
+    @property
+    def candidates(self) -> list[str]:
+        """The names of the columns that losses could be from: all but those that are plainly something else."""
+        losses = (Role.LOSS, Role.EVALUATION)
+        meanings = {name: meaning_of(name) for name in self._kept}
+        return [name for name, meaning in meanings.items() if meaning is None or meaning.role in losses]
+
+    def name_of(self, column: Column) -> str:
+        """Return the name of a column."""
+        return next(name for name, other in self.columns.items() if other is column)
+
     def column(self, name: str) -> Column | Labels | None:
         """Return the column of a name, or None if it is of no use.
 

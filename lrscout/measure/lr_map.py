@@ -141,11 +141,16 @@ class LRMap(Result):
         return float(np.median([self._first_loss(runs[0][0]) for runs in self.curves]))
 
     @cached_property
+    def own_outcomes(self) -> Any:
+        """How each run was going at each budget, judged by itself alone: `Outcome` by seed, rate and checkpoint."""
+        return self._read(outcome_at, dtype=object)
+
+    @cached_property
     def seed_outcomes(self) -> Any:
         """How each run was going at each budget, judged together: `Outcome` by seed, rate and checkpoint."""
         frontier = self.frontier()
         return judge_together(
-            self._read(outcome_at, dtype=object),
+            self.own_outcomes,
             self.losses,
             self.start,
             below_best=np.array([[best.lr is not None and lr < best.lr for best in frontier] for lr in self.lrs]),
@@ -252,6 +257,7 @@ class LRMap(Result):
                 "watched": self.watched,
                 "loss": self.loss,
                 "outcome": [str(outcome) for outcome in self.outcomes[:, -1]],
+                "outcomes": [[str(outcome) for outcome in row] for row in self.outcomes],
                 "best": [asdict(best) for best in self.frontier()],
                 "runner": self.runner,
                 "cost": self.cost,

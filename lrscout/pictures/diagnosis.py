@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from lrscout.analyse.diagnose import Diagnosis
-from lrscout.analyse.smoothing import smooth
+from lrscout.analyse.smoothing import level_line
 from lrscout.pictures.style import (
     DIVERGED,
     LOSS,
@@ -34,12 +34,6 @@ if TYPE_CHECKING:
 
 _MOST_POINTS = 4000
 """Points of a line; more are not seen, only drawn."""
-
-_PARTS_OF_RUN = 60
-"""The smoothed line looks back over such a part of the run."""
-
-_NOISY = 0.02
-"""The noise, as a share of what the losses span, from which on a smoothed line shows more than the losses do."""
 
 _DECADES = 2
 _LARGEST = 1e250
@@ -68,8 +62,8 @@ def plot_diagnosis(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
     )
     low, high = _window(losses, evaluations, ax)
     ax.plot(*_thinned(steps, drawable(losses, low, high)), color=LOSS, linewidth=0.9, label="training loss")
-    if _is_noisy(losses, diagnosis.evidence.noise, high - low):
-        level = smooth(losses, 1 - 1 / max(2.0, len(losses) / _PARTS_OF_RUN))
+    level = level_line(losses, diagnosis.evidence.noise, high - low)
+    if level is not None:
         ax.plot(*_thinned(steps, drawable(level, low, high)), color=SMOOTHED, linewidth=2, label="smoothed")
     if len(evaluations):
         points = _thinned(evaluated_at, drawable(evaluations, low, high))
@@ -109,10 +103,6 @@ def _window(losses: Points, evaluations: Points, ax: Axes) -> tuple[float, float
     if highest == lowest:
         lowest, highest = lowest - (abs(lowest) or 1.0) / 2, highest + (abs(highest) or 1.0) / 2
     return padded(lowest, highest)
-
-
-def _is_noisy(losses: Points, noise: float | None, span: float) -> bool:
-    return len(losses) > _PARTS_OF_RUN and noise is not None and noise > _NOISY * span
 
 
 def _thinned(steps: Points, values: Points) -> tuple[Points, Points]:

@@ -105,6 +105,10 @@ class Database:
         """Return the right to write a study, not yet acquired."""
         raise NotImplementedError
 
+    def is_being_written(self, study: int) -> bool:
+        """Return whether somebody has the right to write a study now. To look does not take it from anybody."""
+        raise NotImplementedError
+
     def shrink(self) -> None:
         """Give back the space of what was deleted."""
 

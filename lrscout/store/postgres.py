@@ -43,6 +43,13 @@ _SAME_ON_THE_SERVER = "SELECT " + ", ".join(
 _LOCK = text("SELECT pg_try_advisory_lock((CAST(CAST(:table AS regclass) AS oid)::bigint << 32) | :study)")
 """By the number of the table and of the study, so that two stores in two schemas of one database never meet."""
 
+_LOCKED = text(
+    "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND classid = CAST(CAST(:table AS regclass) AS oid) AND objid = CAST(:study AS bigint)::oid)"
+)
+"""The same lock, looked at from outside: a key of 64 bits is listed as two halves."""
+
 _PASSING = ("08", "57P", "25006", "55006")
 """Beginnings of the codes of what passes: connection lost, server stopping or starting, a standby not yet in charge."""
 
@@ -72,6 +79,11 @@ class Postgres(Database):
     def writer(self, study: int) -> Writer:
         """Return the right to write a study, not yet acquired: a lock that lives as long as a connection."""
         return _SessionWriter(self, study)
+
+    def is_being_written(self, study: int) -> bool:
+        """Return whether a connection has the lock of a study."""
+        with self.transaction() as connection:
+            return bool(connection.scalar(_LOCKED, {"table": tables.studies.name, "study": study}))
 
     def alone(self, connection: Connection) -> None:
         """Keep others from making the tables at the same time, until the transaction ends."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -20,6 +20,9 @@ from lrscout.store.tables import ARRAYS, arrays, blocks, curves
 
 _FETCHED = 256
 """Curves read at a time."""
+
+_NAMED = 500
+"""Blocks that a query names at a time; databases have a limit."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +93,46 @@ class StudyRecord:
     _database: Database = field(repr=False, compare=False)
     _id: int = field(repr=False, compare=False)
 
-    def blocks(self) -> Iterator[tuple[int, tuple[Curve, ...]]]:
+    @property
+    def revision(self) -> str:
+        """A word that is another one as soon as something is added, or the study is another one of the same name."""
+        return f"{self._id}-{self.summary.blocks}-{'finished' if self.summary.finished else 'open'}"
+
+    def is_being_written(self) -> bool:
+        """Return whether a driver is writing the study now.
+
+        Raises:
+            StoreError: the database does not do its part.
+        """
+        return not self.summary.finished and self._database.is_being_written(self._id)
+
+    def blocks(self, numbers: Collection[int] | None = None) -> Iterator[tuple[int, tuple[Curve, ...]]]:
         """Yield the number and the curves of each block, bit for bit, without holding them all in memory.
+
+        Args:
+            numbers: the blocks to read; by default all of them.
 
         Raises:
             StoreError: a curve is damaged, or the database does not do its part.
         """
         with self._database.transaction() as connection:
-            yield from read_blocks(connection, self._id, self.summary.name)
+            if numbers is None:
+                yield from read_blocks(connection, self._id, self.summary.name)
+                return
+            wanted = sorted(numbers)
+            for first in range(0, len(wanted), _NAMED):
+                part = wanted[first : first + _NAMED]
+                yield from read_blocks(connection, self._id, self.summary.name, part)
+
+    def block_numbers(self) -> list[int]:
+        """Return the numbers of the blocks that are kept by now, ascending. No curve is read for it.
+
+        Raises:
+            StoreError: the database does not do its part.
+        """
+        query = select(blocks.c.number).where(blocks.c.study == self._id).order_by(blocks.c.number)
+        with self._database.transaction() as connection:
+            return list(connection.scalars(query))
 
     def curves(self) -> list[Curve]:
         """Return every curve, bit for bit, block by block.
@@ -130,13 +165,16 @@ def rows_of(curve: Curve) -> tuple[dict[str, Any], dict[str, Any]]:
     return row, {name: encode(getattr(curve, name)) for name in ARRAYS}
 
 
-def read_blocks(connection: Connection, study: int, name: str) -> Iterator[tuple[int, tuple[Curve, ...]]]:
+def read_blocks(
+    connection: Connection, study: int, name: str, numbers: Collection[int] | None = None
+) -> Iterator[tuple[int, tuple[Curve, ...]]]:
     """Yield the number and the curves of each block of a study.
 
     Args:
         connection: where to read.
         study: the number of the study in the database.
         name: the name of the study, for a sentence about what is damaged.
+        numbers: the blocks to read; by default all of them.
 
     Raises:
         StoreError: a curve is damaged.
@@ -148,6 +186,8 @@ def read_blocks(connection: Connection, study: int, name: str) -> Iterator[tuple
     query = (
         select(*columns).select_from(joined).where(blocks.c.study == study).order_by(blocks.c.number, curves.c.place)
     )
+    if numbers is not None:
+        query = query.where(blocks.c.number.in_(numbers))
     rows = connection.execution_options(yield_per=_FETCHED).execute(query)
     for number, block in groupby(rows, key=lambda row: row.number):
         yield number, tuple(_curve(row, name) for row in block if row.place is not None)

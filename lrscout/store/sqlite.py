@@ -19,6 +19,9 @@ from lrscout.store.writer import Answer, Writer
 _PATIENCE = 30
 """Seconds to wait for another process that is writing."""
 
+_MOMENT = 0.2
+"""Seconds to wait for a lock before it counts as another driver's."""
+
 _SENTENCES = {
     "SQLITE_FULL": "The disk that holds {place} is full. What was kept is safe: make room and go on with it.",
     "SQLITE_NOTADB": "{place} is not a SQLite database. Name another file for the store.",
@@ -56,7 +59,15 @@ class Sqlite(Database):
 
     def writer(self, study: int) -> Writer:
         """Return the right to write a study, not yet acquired: a lock on a file beside the database."""
-        return _FileWriter(self, study)
+        return _FileWriter(self.lock_of(study), self)
+
+    def lock_of(self, study: int) -> Path:
+        """Return the file on which the writer of a study has a lock."""
+        return self.path.with_name(f"{self.path.name}.study-{study}.lock")
+
+    def is_being_written(self, study: int) -> bool:
+        """Return whether somebody has the lock of a study."""
+        return _is_locked(self.lock_of(study))
 
     def refuse_another_programs(self, names: list[str]) -> None:
         """Raise StoreError if the file holds tables, none of which is ours."""
@@ -110,14 +121,15 @@ class Sqlite(Database):
 
 
 class _FileWriter(Writer):
-    def __init__(self, database: Sqlite, study: int) -> None:
+    def __init__(self, path: Path, database: Sqlite) -> None:
         self._database = database
-        self._path = database.path.with_name(f"{database.path.name}.study-{study}.lock")
+        self._path = path
         self._lock = FileLock(self._path, thread_local=False)
 
     def acquire(self) -> bool:
         try:
-            self._lock.acquire(blocking=False)
+            # Who only looks whether the study is being written has the lock for less than a moment.
+            self._lock.acquire(timeout=_MOMENT, poll_interval=_MOMENT / 10)
         except Timeout:
             return False
         except OSError as error:
@@ -137,6 +149,30 @@ class _FileWriter(Writer):
     def write(self, work: Callable[[Connection], Answer]) -> Answer:
         with self._database.transaction(writes=True) as connection:
             return work(connection)
+
+
+def _is_locked(path: Path) -> bool:
+    """Return whether a process has a lock on a file; the lock of one that was killed is gone, and its file is not."""
+    if sys.platform == "win32":
+        return path.exists() and not _could_be_locked(path)
+    import fcntl
+
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:  # Somebody has the lock, or the file is another user's and may not be read.
+        return True
+    return False
+
+
+def _could_be_locked(path: Path) -> bool:
+    try:
+        with FileLock(path, blocking=False):
+            return True
+    except (Timeout, OSError):
+        return False
 
 
 def _check_path(path: Path, place: Path, *, create: bool) -> None:

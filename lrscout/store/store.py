@@ -121,10 +121,18 @@ class Store:
             StoreError: there is no such study, or the database does not do its part.
         """
         with self._database.transaction() as connection:
-            row = connection.execute(_listing().where(studies.c.id == self._id(connection, name))).one()
-        result = None if row.result is None else json.loads(row.result)
-        inputs, found = json.loads(row.inputs), json.loads(row.versions)
-        return StudyRecord(_summary(row), inputs, found, result, self._database, row.id)
+            whole = _listing().add_columns(studies.c.result)
+            row = connection.execute(whole.where(studies.c.id == self._id(connection, name))).one()
+        return self._record(row, None if row.result is None else json.loads(row.result))
+
+    def outlines(self) -> list[StudyRecord]:
+        """Return every study, the newest first, without its result: that may be long, and is None here.
+
+        Raises:
+            StoreError: the database does not do its part.
+        """
+        with self._database.transaction() as connection:
+            return [self._record(row, None) for row in connection.execute(_listing().order_by(studies.c.id.desc()))]
 
     def curves(self, name: str) -> list[CurveSummary]:
         """Return a line for every curve of a study, block by block. No array is read for it.
@@ -158,6 +166,10 @@ class Store:
         finally:
             writer.release()
         self._database.shrink()
+
+    def _record(self, row: Row[Any], result: dict[str, Any] | None) -> StudyRecord:
+        inputs, found = json.loads(row.inputs), json.loads(row.versions)
+        return StudyRecord(_summary(row), inputs, found, result, self._database, row.id)
 
     def _find_or_insert(
         self, connection: Connection, name: str, *, kind: str, inputs: str, target: str | None
@@ -231,12 +243,15 @@ def _listing() -> Select[Any]:
     block_count = select(func.count()).select_from(blocks).where(of_study).scalar_subquery()
     joined = curves.join(blocks, curves.c.block == blocks.c.id)
     curve_count = select(func.count()).select_from(joined).where(of_study).scalar_subquery()
-    return select(studies, block_count.label("block_count"), curve_count.label("curve_count"))
+    told = [column for column in studies.c if column is not studies.c.result]
+    finished = studies.c.result.is_not(None)
+    return select(*told, finished.label("finished"), block_count.label("block_count"), curve_count.label("curve_count"))
 
 
 def _summary(row: Row[Any]) -> StudySummary:
-    finished = row.result is not None
-    return StudySummary(row.name, row.kind, row.target, row.created, finished, row.block_count, row.curve_count)
+    return StudySummary(
+        row.name, row.kind, row.target, row.created, bool(row.finished), row.block_count, row.curve_count
+    )
 
 
 def _sign(connection: Connection, row: Row[Any]) -> Row[Any]:
