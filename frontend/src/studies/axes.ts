@@ -1,0 +1,73 @@
+/** The axes of maps and races: like those of every picture, with more names where powers of ten alone say too little. */
+
+import { general } from "../kit/numbers";
+import { canvasFont, palette } from "../kit/palette";
+import { drawNames, TICK_SIZE, type Box } from "../pictures/axes";
+import { ticksOf, type Scale, type Tick } from "../pictures/scale";
+
+const FEW = 8;
+const SHORT = 2.3;
+const GAP = 7;
+/** The pixels that a name needs. */
+const ROOM = { across: 44, up: 22 };
+/** The pixels between names where there may be any number of them. */
+const SPACE = { across: 70, up: 40 };
+
+export interface Axis {
+  scale: Scale;
+  name: string;
+  /** What the picture has along the axis; few of them are each named. */
+  centres?: readonly number[];
+}
+
+/** Draw ticks and names along the left and the lower edge of a box. */
+export function drawAxes(context: CanvasRenderingContext2D, box: Box, x: Axis, y: Axis): void {
+  const { muted, rule } = palette();
+  context.save();
+  context.font = canvasFont(TICK_SIZE);
+  context.fillStyle = muted;
+  context.strokeStyle = rule;
+  context.lineWidth = 1;
+  context.textAlign = "center";
+  context.textBaseline = "top";
+  context.beginPath();
+  for (const { at, label } of ticksAlong(x, ROOM.across, (box.right - box.left) / SPACE.across)) {
+    const place = x.scale.place(at);
+    context.moveTo(place, box.bottom);
+    context.lineTo(place, box.bottom + (label ? 4 : 2));
+    context.fillText(label, place, box.bottom + GAP);
+  }
+  context.textAlign = "right";
+  context.textBaseline = "middle";
+  for (const { at, label } of ticksAlong(y, ROOM.up, (box.bottom - box.top) / SPACE.up)) {
+    const place = y.scale.place(at);
+    context.moveTo(box.left, place);
+    context.lineTo(box.left - (label ? 4 : 2), place);
+    context.fillText(label, box.left - GAP, place);
+  }
+  context.stroke();
+  drawNames(context, box, { x: x.name, y: y.name });
+  context.restore();
+}
+
+function ticksAlong({ scale, centres = [] }: Axis, room: number, about: number): Tick[] {
+  if (centres.length > 0 && centres.length <= FEW && areApart(centres, scale, room)) {
+    return centres.map((at) => ({ at, label: general(at, 3) }));
+  }
+  const ticks = ticksOf(scale.low, scale.high, about, scale.logarithmic);
+  return isShort(scale, room) ? ticks.map((tick) => (isNamedToo(tick.at) ? { ...tick, label: general(tick.at) } : tick)) : ticks;
+}
+
+function areApart(values: readonly number[], { place }: Scale, room: number): boolean {
+  return values.slice(1).every((value, index) => Math.abs(place(value) - place(values[index]!)) >= room);
+}
+
+/** Return whether an axis is of one to two decades, with room for a name between 2 and 5. */
+function isShort({ low, high, logarithmic, place }: Scale, room: number): boolean {
+  const isDecades = Math.floor(Math.log10(high) + 1e-9) - Math.ceil(Math.log10(low) - 1e-9) >= 1;
+  return logarithmic && isDecades && Math.log10(high / low) <= SHORT && Math.abs(place(2 * low) - place(low)) >= room;
+}
+
+function isNamedToo(value: number): boolean {
+  return [2, 5].includes(Math.round(value / 10 ** Math.floor(Math.log10(value) + 1e-9)));
+}

@@ -1,0 +1,65 @@
+/** What a study was made from and with, and the study as files. */
+
+import { element, fill } from "../../kit/element";
+import { counted, general } from "../../kit/numbers";
+import type { Cost, StudyDetail } from "../contract";
+import { exportAddress } from "../requests";
+import { pairs } from "../table";
+import { duration, moment } from "../words";
+import type { Panel } from "./panel";
+
+const FILES = [["csv", "CSV"], ["parquet", "Parquet"], ["json", "JSON"], ["npz", "NumPy (npz)"]] as const;
+const LONGEST = 160;
+
+/** Make the panel. */
+export function detailsPanel(): Panel {
+  const body = element("div", { class: "details" });
+  let shown = "";
+  return {
+    element: body,
+    show(study) {
+      if (shown === study.revision) return;
+      shown = study.revision;
+      fill(body, begun(study), section("Inputs", pairs(inputsOf(study))), section("Made with", pairs(Object.entries(study.versions))), files(study));
+    },
+    stop: () => undefined,
+  };
+}
+
+function begun(study: StudyDetail): HTMLElement {
+  const entries: [string, string][] = [["begun", moment(study.created)]];
+  if (study.target !== null) entries.unshift(["target", study.target]);
+  if (study.cost !== null) entries.push(["cost", costText(study.cost)]);
+  return section("Study", pairs(entries));
+}
+
+function inputsOf(study: StudyDetail): [string, string][] {
+  return Object.entries(study.inputs).map(([name, value]) => [name.replaceAll("_", " "), shortened(value)]);
+}
+
+function shortened(value: unknown): string {
+  if (Array.isArray(value) && value.length > 6 && value.every((item) => typeof item === "number")) {
+    return `${counted(value.length, "number")} from ${general(Number(value[0]))} to ${general(Number(value.at(-1)))}`;
+  }
+  if (value === null || typeof value === "boolean") return value === null ? "none" : value ? "yes" : "no";
+  if (Array.isArray(value)) return value.map(shortened).join(", ").slice(0, LONGEST);
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}…`;
+}
+
+/** Return a cost in words. */
+export function costText(cost: Cost): string {
+  const parts = [counted(cost.steps, "step")];
+  if (cost.evaluations > 0) parts.push(counted(cost.evaluations, "evaluation"));
+  if (cost.products > 0) parts.push(counted(cost.products, "Hessian product"));
+  return cost.seconds === null ? parts.join(", ") : `${parts.join(", ")} in ${duration(cost.seconds)}`;
+}
+
+function files(study: StudyDetail): HTMLElement {
+  const links = FILES.map(([format, title]) => element("a", { class: "button", href: exportAddress(study.name, format), download: "" }, title));
+  return section("Every step of every run, as a file", element("div", { class: "files" }, ...links));
+}
+
+function section(title: string, ...children: HTMLElement[]): HTMLElement {
+  return element("section", { class: "detail" }, element("h2", {}, title), ...children);
+}
