@@ -13,7 +13,7 @@ KERAS_TESTS := lrscout/loops/keras lrscout/callbacks/keras.py lrscout/callbacks/
 
 PAGE := lrscout/app/static/lrscout.js
 
-.PHONY: demo test lint ui bench docs notebook clean
+.PHONY: demo test lint ui bench docs notebook film clean
 
 demo: $(VENV)/demo  ## Find a learning rate for a small network on handwritten digits, and draw why, into demo/.
 	$(BIN)/lrscout lesson --out demo/lesson
@@ -64,6 +64,9 @@ docs: $(VENV)/test  ## Build the documentation into site/.
 
 notebook: $(VENV)/test  ## Run the lesson's notebook, and write it with its outputs.
 	$(BIN)/python docs/making/notebook.py
+
+film: $(PAGE) $(VENV)/test  ## Film the page for the README.
+	$(BIN)/python docs/making/animation.py
 
 clean:
 	rm -rf $(VENV) build demo dist site frontend/node_modules lrscout/app/static

@@ -183,6 +183,7 @@ def map_as_dict(lr_map: LRMap) -> dict[str, Any]:
         "lrs": lr_map.lrs,
         "checkpoints": lr_map.checkpoints,
         "losses": lr_map.loss,
+        "start": lr_map.start,
         "outcomes": [[None if outcome is None else str(outcome) for outcome in row] for row in lr_map.outcomes],
         "judged": is_judged(lr_map),
         "watched": lr_map.watched,

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from lrscout.app.answers import RefusedError
-from lrscout.core.errors import StoreError
+from lrscout.core.errors import NoStoreError, StoreError
 from lrscout.store.store import open_store
 
 if TYPE_CHECKING:
@@ -101,7 +101,10 @@ class Shelf:
             raise RefusedError(422, sentence) from error
 
     def _opened(self) -> Store | None:
-        waiting = self._may_come and self._url is not None and not Path(self._url).exists()
-        if self._store is None and self._url is not None and not waiting:
-            self._store = open_store(self._url, create=False)
+        if self._store is None and self._url is not None:
+            try:
+                self._store = open_store(self._url, create=False)
+            except NoStoreError:  # Or half of one, where somebody is just making it.
+                if not self._may_come:
+                    raise
         return self._store

@@ -63,3 +63,7 @@ class RunnerError(LrscoutError, RuntimeError):
 
 class StoreError(LrscoutError, OSError):
     """A store cannot be opened, read or written."""
+
+
+class NoStoreError(StoreError):
+    """A store that was to be opened has not been made yet."""

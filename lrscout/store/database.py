@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import URL, Connection, Engine, inspect, select
 from sqlalchemy.exc import DBAPIError
 
-from lrscout.core.errors import StoreError
+from lrscout.core.errors import NoStoreError, StoreError
 from lrscout.store import tables
 from lrscout.store.writer import Writer
 
@@ -63,7 +63,7 @@ class Database:
             found = self._number(connection)
         if found is None:
             if not create:
-                raise StoreError(f"There is no store in {self.place}.")
+                raise NoStoreError(f"There is no store in {self.place}.")
             found = self._create()
         if found > tables.LAYOUT:
             raise StoreError(

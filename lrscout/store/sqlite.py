@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, NullPool, create_engine, event
 
-from lrscout.core.errors import StoreError
+from lrscout.core.errors import NoStoreError, StoreError
 from lrscout.store.database import Database, first_line
 from lrscout.store.writer import Answer, Writer
 
@@ -179,7 +179,7 @@ def _check_path(path: Path, place: Path, *, create: bool) -> None:
     if path.is_dir():
         raise StoreError(f"{place} is a folder. Name a file in it for the store.")
     if not path.exists() and not create:
-        raise StoreError(f"There is no store in {place}.")
+        raise NoStoreError(f"There is no store in {place}.")
     if not path.parent.is_dir():
         raise StoreError(f"The folder of {place} does not exist. Make it first, or name another file for the store.")
     if not path.exists():

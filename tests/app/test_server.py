@@ -105,6 +105,7 @@ def test_a_map_is_that_of_the_sweep(client: TestClient, results: dict[str, Any],
     assert answer["lrs"] == lr_map.lrs.tolist()
     assert answer["checkpoints"] == lr_map.checkpoints.tolist()
     assert answer["losses"] == with_null(lr_map.loss)
+    assert answer["start"] == lr_map.start
     assert answer["outcomes"] == [[str(outcome) for outcome in row] for row in lr_map.outcomes]
     assert (answer["judged"], answer["seeds"]) == (True, len(lr_map.seeds))
     best = [None if best is None else best["lr"] for best in answer["best"]]
@@ -320,6 +321,8 @@ def test_without_a_store_there_are_no_studies() -> None:
 
 def test_a_store_that_comes_later_is_found(tmp_path: Path) -> None:
     client = client_of(tmp_path / "lrscout.db", store_may_come=True)
+    assert asked(client, "/api/studies")["store"] is None
+    (tmp_path / "lrscout.db").touch()  # As it is for a moment while a driver makes it.
     assert asked(client, "/api/studies")["store"] is None
     begun(tmp_path / "lrscout.db")
     answer = asked(client, "/api/studies")

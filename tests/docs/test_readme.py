@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+import signal
 import subprocess
 import sys
 import tomllib
+import urllib.request
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 from filelock import FileLock
 from typer.testing import CliRunner
 
 from lrscout.cli.app import main
+from lrscout.store.store import open_store
 from tests.docs.reading import ROOT, blocks_of, commands_of, read, run
 
 README = "README.md"
@@ -62,18 +65,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "command",
-    [words for words in [*COMMANDS, *PICTURED] if words[0] == "lrscout" and "ray" not in words],
-    ids=lambda words: " ".join(words[1:]),
-)
-def test_a_command_answers(command: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_answer_one_after_another(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    answer = CliRunner().invoke(main, command[1:])
-    assert answer.exit_code == 0, answer.output
-    assert answer.stdout.strip()
-    if "--out" in command:
-        assert list((folder / "pictures").glob("*.png"))
+    for command in [*COMMANDS, *PICTURED]:
+        if command[0] != "lrscout" or {"ray", "ui"} & {*command}:
+            continue  # These have tests of their own.
+        answer = CliRunner().invoke(main, command[1:])
+        assert answer.exit_code == 0, f"{' '.join(command)}: {answer.output}"
+        assert answer.stdout.strip()
+        if "--out" in command:
+            assert list((folder / "pictures").glob("*.png"))
+    figures = list((folder / "pictures").glob("*.json"))
+    assert {path.name for path in figures} >= {"map.json", "recommendation.json"}
+    assert all(json.loads(path.read_text()) for path in figures)
 
 
 def test_a_command_answers_from_a_cluster(
@@ -94,9 +98,26 @@ def test_a_command_answers_from_a_cluster(
     assert "For 1000 steps use a learning rate of " in answer.stdout
 
 
+def test_the_page_is_served(tmp_path: Path) -> None:
+    pytest.importorskip("starlette")
+    (command,) = [words for words in COMMANDS if words[:2] == ["lrscout", "ui"]]
+    store = tmp_path / command[command.index("--store") + 1]
+    open_store(store)
+    # As the README has it, but on a port that is free, and without a browser.
+    here = [sys.executable, "-m", *command, "--port", "0", "--no-browser", "--json"]
+    with subprocess.Popen(here, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            address = json.loads(server.stdout.readline())["address"]
+            with urllib.request.urlopen(f"{address}api/studies") as answer:
+                assert json.load(answer)["store"] == "lrscout.db"
+        finally:
+            server.send_signal(signal.SIGINT)
+
+
 def test_every_command_is_of_a_kind_that_is_tested_here() -> None:
     assert {words[0] for words in COMMANDS} == {"lrscout", "make", "pip"}
-    assert len(PICTURED) == 2
+    assert len(PICTURED) == 1
 
 
 @pytest.mark.parametrize("command", [words for words in COMMANDS if words[0] == "pip"], ids=" ".join)
@@ -118,7 +139,7 @@ def test_the_extras_that_it_names_exist() -> None:
     ]
     named = {word for line in installing for word in re.findall(r"\w+", line.partition("#")[2])}
     assert {"jax", "keras", "all", "postgres", "tensorboard"} <= named
-    assert named - {"or", "for", "sweeps", "also"} <= set(known)
+    assert named - {"or", "for", "sweeps", "also", "the", "page", "in", "Jupyter"} <= set(known)
 
 
 @pytest.mark.parametrize("command", [words for words in COMMANDS if words[0] == "make"], ids=" ".join)
@@ -133,10 +154,3 @@ def test_make_knows_the_target_and_what_it_runs(command: list[str]) -> None:
             known = CliRunner().invoke(main, [words[0], "--help"])
             options = set(re.findall(r"--[\w-]+", known.output))
             assert {word for word in words if word.startswith("--")} <= options, words
-
-
-def test_the_answers_of_make_demo_are_numbers(folder: Path) -> None:
-    """What the commands above have left behind can be read by programs."""
-    figures = list((folder / "pictures").glob("*.json"))
-    assert {path.name for path in figures} >= {"map.json", "recommendation.json"}
-    assert np.all([path.stat().st_size for path in figures])

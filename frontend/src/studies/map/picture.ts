@@ -2,7 +2,6 @@
 
 import { edgesOf, type Grid } from "../../pictures/cells";
 import type { Outcome, StudyMap } from "../contract";
-import { outcomeName } from "../words";
 import { outlines, patches, type Patch, type Segment } from "./cells";
 import { valleyOf, type Valley } from "./scale";
 
@@ -88,9 +87,4 @@ export function firstCell(map: StudyMap): Cell {
   const best = map.best[checkpoint]?.lr;
   const rate = best === undefined ? -1 : map.lrs.indexOf(best);
   return { rate: rate >= 0 ? rate : Math.floor(map.lrs.length / 2), checkpoint };
-}
-
-/** Return the outcomes that a map has, by how many cells have them. */
-export function outcomesOf(picture: MapPicture): string[] {
-  return [...new Set(picture.regions.map((region) => outcomeName(region.kind)))];
 }
