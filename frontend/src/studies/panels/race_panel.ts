@@ -77,7 +77,7 @@ function keyOf({ told, rounds }: RacePicture): Entry[] {
   const entries = rounds.map((round, index) => entry(`${counted(round.steps, "step")}: ${counted(round.probes.length, "probe")}`, roundColour(index, rounds.length), "dot"));
   const { good, limit, evaluation, diverged } = palette();
   if (told.lr !== null) entries.push(entry(`pick: ${general(told.lr, 2)}`, good));
-  if (told.max_stable_lr !== null) entries.push(entry(`stability limit: ${general(told.max_stable_lr, 3)}`, limit, "dashed"));
+  if (told.max_stable_lr !== null) entries.push(entry(`every probe diverged from ${general(told.max_stable_lr, 2)} on`, limit, "dashed"));
   if (told.predicted_loss !== null) entries.push(entry("expected at the end", evaluation, "dot"));
   if (told.probes.some((probe) => probe.score === null)) entries.push(entry("diverged", diverged, "cross"));
   return entries;

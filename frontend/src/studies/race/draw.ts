@@ -1,4 +1,4 @@
-/** Drawing a race: the loss that each probe was compared by, the pick with its range, and the limit of stability. */
+/** Drawing a race: the loss that each probe was compared by, the pick with its range, and where probes diverged. */
 
 import { canvasFont, palette } from "../../kit/palette";
 import { theme } from "../../kit/theme";
