@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,14 @@ def assert_agrees(written: str, said: str) -> None:
     assert found, f"{first!r} is not what was said: {said}"
     for expected, number in zip(numbers(first), found.groups(), strict=True):
         assert float(number) == pytest.approx(expected, rel=0.5), first
+
+
+def assert_installs(command: list[str]) -> None:
+    """Run a command as it stands, but without a network: it stops before it would download or change anything."""
+    offline = ["--dry-run", "--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [sys.executable, "-m", *command, *offline], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "does not provide" not in done.stderr
+    assert "Would install lrscout" in done.stdout

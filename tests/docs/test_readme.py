@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from lrscout.cli.app import main
 from lrscout.store.store import open_store
-from tests.docs.reading import ROOT, blocks_of, commands_of, read, run
+from tests.docs.reading import ROOT, assert_installs, blocks_of, commands_of, read, run
 
 README = "README.md"
 COMMANDS = [words for block in blocks_of(README, "console") for words in commands_of(block)]
@@ -122,14 +122,7 @@ def test_every_command_is_of_a_kind_that_is_tested_here() -> None:
 
 @pytest.mark.parametrize("command", [words for words in COMMANDS if words[0] == "pip"], ids=" ".join)
 def test_what_it_installs_can_be_installed(command: list[str]) -> None:
-    """The command is run as it stands, but without a network: it stops before it would download or change anything."""
-    offline = ["--dry-run", "--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check"]
-    done = subprocess.run(
-        [sys.executable, "-m", *command, *offline], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    assert "does not provide" not in done.stderr
-    assert "Would install lrscout" in done.stdout
+    assert_installs(command)
 
 
 def test_the_extras_that_it_names_exist() -> None:
