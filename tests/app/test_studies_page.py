@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 
@@ -64,7 +64,7 @@ def server(store: Path) -> Generator[str]:
 
 
 def asked(server: str, address: str, **query: Any) -> Any:
-    return httpx.get(f"{server}/api/{address}", params=query).raise_for_status().json()
+    return httpx2.get(f"{server}/api/{address}", params=query).raise_for_status().json()
 
 
 def study_at(name: str, **values: Any) -> str:
@@ -286,7 +286,7 @@ class TestFiles:
     def test_the_servers_export_is_offered(self, server: str, opened: Opened, format: str) -> None:
         page = opened.at(server + study_at("line", tab="details"))
         _, content = saved(page, lambda: page.get_by_role("link", name=format, exact=True).click())
-        there = httpx.get(f"{server}/api/study/export", params={"name": "line", "format": format.lower()}).content
+        there = httpx2.get(f"{server}/api/study/export", params={"name": "line", "format": format.lower()}).content
         assert content == there
         if format == "CSV":
             assert len({row["curve"] for row in table_of(content)}) == len(LRS)
