@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -117,24 +118,28 @@ class Examples(Dataset):
         return {"x": torch.from_numpy(X[index]), "labels": int(Y[index])}
 
 
+class WithLoss(Network):
+    """The network as the Trainer likes it."""
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        logits = super().forward(x)
+        return {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
+
+
 def from_trainer() -> Any:
     class InOrder(transformers.Trainer):
         def _get_train_sampler(self, *_) -> SequentialSampler:
             return SequentialSampler(self.train_dataset)
 
-        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-            return nn.functional.cross_entropy(model(inputs["x"]), inputs["labels"])
-
     arguments = transformers.TrainingArguments(
-        "never-written",
+        tempfile.gettempdir(),
         per_device_train_batch_size=BATCH,
         max_grad_norm=0,
         optim="sgd",
         learning_rate=0.1,
         report_to="none",
-        remove_unused_columns=False,
     )
-    return lrscout.from_trainer(InOrder(Network(), arguments, train_dataset=Examples()))
+    return lrscout.from_trainer(InOrder(WithLoss(), arguments, train_dataset=Examples()))
 
 
 def curve(loop: Any) -> lrscout.RangeTest:

@@ -12,9 +12,7 @@ import numpy as np
 import optax
 import pytest
 import torch
-import transformers
 from torch import nn
-from torch.utils.data import SequentialSampler
 
 import lrscout
 from tests.battery import BreaksInTheMiddle, Case, check_comes_home, check_user_goes_on
@@ -29,15 +27,14 @@ from tests.loops import (
     cases_transformers,
 )
 from tests.loops.test_frameworks import (
-    BATCH,
     CLASSES,
     FEATURES,
     HIDDEN,
     PAIRS,
     WEIGHTS,
-    Examples,
     Network,
     from_lightning,
+    from_trainer,
 )
 
 MODULES: list[Any] = [cases_keras]
@@ -138,30 +135,6 @@ def test_a_fleet_gets_the_answer_of_one_run_after_another(optimizer: str, lr: fl
         )  # The last race asks where the losses, parted by rounding, point.
         if np.isfinite(other.score):
             assert one.score == pytest.approx(other.score, rel=1e-3)
-
-
-class WithLoss(Network):
-    """The network as the Trainer likes it."""
-
-    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        logits = super().forward(x)
-        return {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
-
-
-def from_trainer() -> Any:
-    class InOrder(transformers.Trainer):
-        def _get_train_sampler(self, *_) -> SequentialSampler:
-            return SequentialSampler(self.train_dataset)
-
-    arguments = transformers.TrainingArguments(
-        "never-written",
-        per_device_train_batch_size=BATCH,
-        max_grad_norm=0,
-        optim="sgd",
-        learning_rate=0.1,
-        report_to="none",
-    )
-    return lrscout.from_trainer(InOrder(WithLoss(), arguments, train_dataset=Examples()))
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="These do not depend on Keras's backend.")
