@@ -14,8 +14,8 @@ from rich.table import Table
 import lrscout
 from lrscout.cli.output import Target, answer, interrupted, make_folder, one_sentence
 from lrscout.cli.sweep import RunnerName, ScheduleName
+from lrscout.measure.keeping import new_study_name
 from lrscout.measure.recommendation import Recommendation
-from lrscout.measure.sweep import new_study_name
 
 _FLEET = RunnerName("fleet")
 

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lrscout.analyse.suggest import RULES
-from lrscout.cli.output import Target, answer, make_folder, one_sentence
-from lrscout.core.target import load_loop
+from lrscout.cli.output import Target, answer, interrupted, make_folder, one_sentence
+from lrscout.measure.keeping import new_study_name
 from lrscout.measure.range_test import RangeTest
 from lrscout.measure.range_test import range_test as run_range_test
 
@@ -34,16 +34,20 @@ def range_test(
     loss: Annotated[Loss, typer.Option(help="The loss to watch.")] = Loss.training,
     rule: Annotated[Rule, typer.Option(help="The rule of the suggestion.")] = _MINIMUM,
     seed: Annotated[int, typer.Option(help="The seed of the first test's data order.")] = 0,
+    store: Annotated[str | None, typer.Option(help="A file or database URL to keep every repeat in.")] = None,
+    study: Annotated[str | None, typer.Option(help="The name to keep them under, and to continue by.")] = None,
     out: Annotated[Path | None, typer.Option(help="A folder for the picture and the figures.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Raise the learning rate at every step of your loop, and read off which one to train with."""
-    with one_sentence():
+    if store is not None and study is None:
+        study = new_study_name("range-test")
+    with one_sentence(interrupted=interrupted(study)):
         if out is not None:
             make_folder(out)
         with redirect_stdout(sys.stderr):  # What the user's code prints is not our answer.
             test = run_range_test(
-                load_loop(target),
+                target,
                 min_lr=min_lr,
                 max_lr=max_lr,
                 steps=steps,
@@ -52,6 +56,8 @@ def range_test(
                 loss=loss,
                 rule=rule,
                 seed=seed,
+                store=store,
+                study=study,
             )
         answer(test, _print, out, "range_test", found=test.lr is not None, json=json)
 

@@ -17,8 +17,8 @@ from lrscout.cli.output import Target, answer, interrupted, make_folder, one_sen
 from lrscout.core.checks import check_lr
 from lrscout.core.errors import InvalidValueError
 from lrscout.core.schedules import NAMED
+from lrscout.measure.keeping import new_study_name
 from lrscout.measure.lr_map import LRMap
-from lrscout.measure.sweep import new_study_name
 from lrscout.measure.sweep import sweep as run_sweep
 from lrscout.runners.choose import RUNNERS
 from lrscout.runners.plan import Runner

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,16 +21,14 @@ from lrscout.core.schedules import NAMED, Schedule
 from lrscout.core.source import Source, source_of
 from lrscout.measure.answers import Question, answer_for_steps, answer_for_target, answer_of_worth
 from lrscout.measure.budgeted import race_for
+from lrscout.measure.keeping import first_losses, kept_study
 from lrscout.measure.probing import Prober
 from lrscout.measure.recommendation import Recommendation
-from lrscout.measure.sweep import DEFAULT_STORE, checked_factors, checked_seeds, first_losses, new_study_name
+from lrscout.measure.sweep import checked_factors, checked_seeds
 from lrscout.measure.target import race_to
 from lrscout.measure.worth import race_on
 from lrscout.runners.choose import runner_named
 from lrscout.runners.plan import Runner
-
-if TYPE_CHECKING:
-    from lrscout.store.study import Study
 
 _LONGEST_PROBE = 3000
 """The steps of a probe where neither the run's length nor a target bounds them."""
@@ -99,21 +96,23 @@ def find(
     began = time.perf_counter()
     question = _question_of(steps, target_loss, schedule, budget, checked_seeds(seeds))
     source, who = source_of(loop), runner_named(runner)
-    with _kept(source, question, store, study) as kept:
-        finished = {} if kept is None else kept.finished()
+
+    def inputs(begun_with: Mapping[str, Any]) -> dict[str, Any]:
+        return question.inputs() | first_losses(source, question.seeds[0])
+
+    with kept_study("find", source, store, study, inputs) as kept:
         with progress("find", question.allowance) as bar:
-            prober = Prober(source, question.seeds, who, finished, _keeper(kept), bar)
+            prober = Prober(source, question.seeds, who, kept.finished(), kept.keep, bar)
             recommendation = _answer(source, prober, question)
         told = replace(
             recommendation,
             cost=replace(recommendation.cost, seconds=time.perf_counter() - began),
-            study=None if kept is None else kept.name,
+            study=kept.name,
             notes=(*recommendation.notes, *prober.notes),
         )
-        if kept is not None and kept.result is not None:
+        if kept.result is not None:
             return _as_told(told, kept.result)
-        if kept is not None:
-            kept.finish(told.to_dict())
+        kept.finish(told.to_dict())
     return told
 
 
@@ -184,27 +183,6 @@ def _framework_of(loop: Loop) -> str | None:
     package, _, rest = type(loop).__module__.partition("lrscout.loops.")
     name = rest.partition(".")[0]
     return name if not package and name != "functions" else None
-
-
-def _keeper(kept: Study | None) -> Callable[[int, Any], object]:
-    return (lambda block, curves: None) if kept is None else kept.keep
-
-
-@contextmanager
-def _kept(source: Source, question: Question, store: str | Path | None, study: str | None) -> Generator[Study | None]:
-    """Open a study, new or to be continued, if the probes are to be kept."""
-    if store is None and study is None:
-        yield None
-        return
-    from lrscout.store.store import open_store  # SQLAlchemy loads only when something is kept.
-
-    name = study or new_study_name("find")
-    with source.visit(question.seeds[0]) as (loop, _):
-        lr = loop.lr
-    inputs = {**question.inputs(), "losses of the first steps": first_losses(source, question.seeds[0], lr)}
-    opened = open_store(store or DEFAULT_STORE)
-    with opened.begin(name, kind="find", inputs=inputs, target=source.reference) as kept:
-        yield kept
 
 
 def _as_told(recommendation: Recommendation, result: dict[str, Any]) -> Recommendation:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +19,13 @@ from lrscout.analyse.suggest import FEWEST_POINTS, RULES, Suggestion, suggest
 from lrscout.core.checks import check_choice, check_count, check_lr, check_share
 from lrscout.core.curve import Curve, Outcome, Stop
 from lrscout.core.errors import InvalidValueError
-from lrscout.core.loop import Loop, check_loop, restored
-from lrscout.core.progress import progress
+from lrscout.core.loop import Loop
 from lrscout.core.result import Cost, Result, jsonable
 from lrscout.core.schedules import exponential_ramp, linear_ramp
-from lrscout.runners.plan import Run
-from lrscout.runners.serial import run_serially
+from lrscout.core.source import Source, source_of
+from lrscout.measure.keeping import curves_of, first_losses, kept_study
+from lrscout.runners.plan import Run, blocks_of
+from lrscout.runners.serial import SerialRunner
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -40,6 +44,7 @@ class RangeTest(Result):
         smoothing: the weight of the past in the smoothed loss, or None for as much as the noise asks for.
         loss: ``"training"`` or ``"evaluation"``: which loss was watched.
         cost: what the test cost.
+        study: the name of the study that keeps the runs, or None.
     """
 
     curves: tuple[Curve, ...]
@@ -47,6 +52,7 @@ class RangeTest(Result):
     smoothing: float | None
     loss: str
     cost: Cost
+    study: str | None = None
 
     @cached_property
     def watched(self) -> tuple[Curve, ...]:
@@ -79,6 +85,18 @@ class RangeTest(Result):
             return finite
         finite = without_spikes(finite)
         return smooth(finite, smoothing_for(finite) if self.smoothing is None else self.smoothing)
+
+    def level_at(self, lr: float) -> float:
+        """Return the smoothed loss at a rate, or the repeats' own where one ended earlier, and the mean with it.
+
+        Args:
+            lr: the rate; between two of the test's own the level goes straight.
+        """
+        level = self.smoothed
+        curves = [(self.lrs[: len(level)], level)]
+        if len(level) == 0 or lr > self.lrs[len(level) - 1]:
+            curves = [(curve.lrs, curve.losses) for curve in self.watched if curve.lrs[-1] >= lr]
+        return float(np.nanmedian([np.interp(math.log(lr), np.log(lrs), losses) for lrs, losses in curves]))
 
     @cached_property
     def suggestion(self) -> Suggestion:
@@ -134,12 +152,13 @@ class RangeTest(Result):
                 "suggested_lr": self.lr,
                 "stopped": str(self.stopped),
                 "cost": self.cost,
+                "study": self.study,
             }
         )
 
 
 def range_test(
-    loop: Loop,
+    loop: Loop | Callable[..., object] | str,
     *,
     min_lr: float = 1e-7,
     max_lr: float = 10.0,
@@ -150,11 +169,15 @@ def range_test(
     rule: str = "minimum",
     smoothing: float | None = None,
     seed: int = 0,
+    store: str | Path | None = None,
+    study: str | None = None,
 ) -> RangeTest:
     """Raise the learning rate at every step, watch the loss, and bring the loop home.
 
     Args:
-        loop: the training loop; afterwards it stands exactly where it stood.
+        loop: a loop, which afterwards stands exactly where it stood; or a function that makes one, or a target
+            ``file.py:function`` or ``package.module:function``. Of a function that takes a ``seed``, each repeat has
+            another initialization as well as another order of the data.
         min_lr: the lr of the first step.
         max_lr: the lr of the last step, if the test gets that far: it stops when three losses in a row lie above the
             start by as much as the loss had fallen below it, and six times the noise more, or when one is not finite.
@@ -167,14 +190,19 @@ def range_test(
         rule: the rule of `RangeTest.lr`: ``"minimum"``, ``"steepest"``, ``"valley"`` or ``"slide"``.
         smoothing: the weight of the past in the smoothed loss, in [0, 1); by default as much as the noise asks for.
         seed: the first repeat's seed; the others follow it.
+        store: where to keep every repeat: a file, or the URL of a database. By default ``lrscout.db`` if a study is
+            named.
+        study: the name to keep them under. A study that was interrupted is continued with the repeats that are missing,
+            and gives the test that it would have given without the interruption.
 
     Returns:
         The curves with the suggestions.
 
     Raises:
         InvalidValueError: a learning rate is not a finite number above zero, `min_lr` is not below `max_lr`, `steps` is
-            below 5, or another argument is none of its choices.
-        UnsupportedLoopError: `loop` is not a loop.
+            below 5, another argument is none of its choices, or the study was begun with others.
+        UnsupportedLoopError: `loop` is not a loop, or `loss` is ``"evaluation"`` and it cannot be evaluated.
+        StoreError: the store cannot be used, or another driver is writing this study.
 
     Source:
         Smith 2015 (arXiv 1506.01186), section 3.3; fast.ai's `lr_find`.
@@ -185,7 +213,8 @@ def range_test(
     >>> round(test.lr, 2)
     0.23
     """
-    check_loop(loop)
+    began = time.perf_counter()
+    source = source_of(loop)
     lrs = rungs(min_lr, max_lr, steps, ladder)
     repeats = check_count("repeats", repeats, at_least=1)
     seed = check_count("seed", seed, at_least=0)
@@ -194,17 +223,47 @@ def range_test(
     if smoothing is not None:
         check_share("smoothing", smoothing)
     evaluate_at = np.arange(steps if loss == "evaluation" else 0)
-
     plan = [Run(lrs, seed + repeat, evaluate_at, RangeTestRule, judged=loss) for repeat in range(repeats)]
-    began = time.perf_counter()
-    with restored(loop) as home, progress("range test", steps * repeats) as bar:
-        curves = list(run_serially(loop, home, plan, on_step=bar.advance))
-    cost = Cost(
-        steps=sum(curve.steps for curve in curves),
-        evaluations=sum(len(curve.evaluations) for curve in curves),
-        seconds=time.perf_counter() - began,
-    )
-    return RangeTest(tuple(curves), rule, smoothing, loss, cost)
+
+    def inputs(begun_with: Mapping[str, Any]) -> dict[str, Any]:
+        if loss == "evaluation":
+            _check_evaluates(source, seed)
+        ladder_of_test = {"min_lr": float(lrs[0]), "max_lr": float(lrs[-1]), "steps": len(lrs), "ladder": ladder}
+        reading = {"loss": loss, "rule": rule, "smoothing": smoothing}
+        return ladder_of_test | {"repeats": repeats, "seed": seed} | reading | first_losses(source, seed)
+
+    with kept_study("range-test", source, store, study, inputs) as kept:
+        blocks = blocks_of(plan, lanes=1)
+        curves = curves_of("range test", source, blocks, SerialRunner(), kept, _News(repeats).add)
+        cost = Cost(
+            steps=sum(curve.steps for curve in curves),
+            evaluations=sum(len(curve.evaluations) for curve in curves),
+            seconds=time.perf_counter() - began,
+        )
+        test = RangeTest(tuple(curves), rule, smoothing, loss, cost, kept.name)
+        if kept.result is not None:
+            return replace(test, cost=Cost(**kept.result["cost"]))
+        kept.finish(test.to_dict())
+    return test
+
+
+class _News:
+    """How many repeats are done."""
+
+    def __init__(self, repeats: int) -> None:
+        self._repeats = repeats
+        self._done = 0
+
+    def add(self, curves: Sequence[Curve]) -> str:
+        """Count repeats that are done, and return how things stand."""
+        self._done += len(curves)
+        return f"{self._done} of {self._repeats} repeats" if self._repeats > 1 else ""
+
+
+def _check_evaluates(source: Source, seed: int) -> None:
+    """Raise if a loop cannot be evaluated, before a study is begun that could never be continued."""
+    with source.visit(seed) as (loop, _):
+        loop.evaluate()
 
 
 def rungs(min_lr: float, max_lr: float, steps: int, ladder: str = "exponential") -> Float[np.ndarray, " step"]:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
 
@@ -21,20 +18,17 @@ from lrscout.core.checks import check_choice, check_count, check_lr
 from lrscout.core.curve import Curve, Stop
 from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
 from lrscout.core.loop import Loop
-from lrscout.core.progress import progress
 from lrscout.core.result import Cost
 from lrscout.core.schedules import NAMED, Schedule
 from lrscout.core.source import Source, source_of
+from lrscout.measure.keeping import curves_of, first_losses, kept_study
 from lrscout.measure.lr_map import LRMap
 from lrscout.runners.choose import runner_named
-from lrscout.runners.plan import Block, Run, Runner, blocks_of
+from lrscout.runners.plan import Run, Runner, blocks_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from lrscout.store.study import Study
-
-DEFAULT_STORE = "lrscout.db"
 _FEWEST_STEPS = 2
 
 
@@ -101,14 +95,20 @@ def sweep(
     began = time.perf_counter()
     design = _Design.of(source, lrs, steps, seeds, schedule, checkpoints, early_stopping, loss)
     plan = design.plan()
-    if store is None and study is None:
-        done = _run(source, blocks_of(plan, who.lanes(source, plan)), who, {}, lambda block, curves: None)
-        return _map_of(design, done, who, None, began)
-    with _opened(design, source, plan, who, store, study) as (kept, lanes):
-        blocks, finished = blocks_of(plan, lanes), kept.finished()
-        done = _run(source, blocks, who, finished, kept.keep)
-        lr_map = _map_of(design, done, who, kept.name, began)
-        if kept.result is not None and len(finished) == len(blocks):
+
+    def lanes_of(begun_with: Mapping[str, Any]) -> int:
+        # The size of the blocks stays what it was, whatever the memory left now would hold.
+        return int(begun_with["lanes"]) if "lanes" in begun_with else min(who.lanes(source, plan), len(design.lrs))
+
+    def inputs(begun_with: Mapping[str, Any]) -> dict[str, Any]:
+        lanes = {"lanes": lanes_of(begun_with)}
+        return design.inputs(plan) | lanes | first_losses(source, design.seeds[0], float(design.lrs[-1]))
+
+    with kept_study("sweep", source, store, study, inputs) as kept:
+        blocks = blocks_of(plan, lanes_of(kept.inputs))
+        curves = curves_of("sweep", source, blocks, who, kept, _News(len(plan)).add)
+        lr_map = _map_of(design, curves, who, kept.name, began)
+        if kept.result is not None:
             return _as_told(lr_map, kept.result)
         kept.finish(lr_map.to_dict())
     return lr_map
@@ -174,8 +174,8 @@ class _Design:
         """The lengths of the runs of one rate and seed."""
         return self.checkpoints[-1:].tolist() if self.shared else self.checkpoints.tolist()
 
-    def inputs(self, source: Source, plan: Sequence[Run], lanes: int) -> dict[str, Any]:
-        """Return what a study must agree on to be continued."""
+    def inputs(self, plan: Sequence[Run]) -> dict[str, Any]:
+        """Return the arguments that a study must agree on to be continued."""
         inputs = {
             "steps": int(self.checkpoints[-1]),
             "lrs": self.lrs.tolist(),
@@ -184,24 +184,11 @@ class _Design:
             "schedule": self.schedule,
             "loss": self.watched,
             "early_stopping": self.early_stopping,
-            "lanes": lanes,
-            "losses of the first steps": first_losses(source, plan[0].seed, float(self.lrs[-1])),
         }
         if self.schedule not in NAMED:
             rates = b"".join(run.lrs.tobytes() for run in plan)
             inputs["rates of the schedule"] = hashlib.sha256(rates).hexdigest()[:16]
         return inputs
-
-
-def first_losses(source: Source, seed: int, lr: float) -> str:
-    """Return losses by which another model, optimizer or data are told from those that a study was begun with.
-
-    They are those of three steps at the largest rate, to the digits that do not depend on the machine.
-    """
-    with source.visit(seed) as (loop, _):
-        loop.reseed(seed)
-        losses = [loop.step(lr) for _ in range(3)]
-    return ", ".join(f"{loss:.3g}" for loss in losses)
 
 
 def _watched(source: Source, loss: str | None, seed: int) -> str:
@@ -220,28 +207,6 @@ def _watched(source: Source, loss: str | None, seed: int) -> str:
     return "evaluation"
 
 
-def _run(
-    source: Source,
-    blocks: Sequence[Block],
-    runner: Runner,
-    finished: Mapping[int, tuple[Curve, ...]],
-    keep: Callable[[int, tuple[Curve, ...]], object],
-) -> list[Curve]:
-    """Take the runs of the blocks that are not finished and return the curves of all, in the order of the plan."""
-    done = dict(finished)
-    missing = [block for block in blocks if block.index not in done]
-    news = _News(sum(len(block.runs) for block in blocks))
-    for curves in done.values():
-        news.add(curves)
-    with progress("sweep", sum(block.steps * len(block.runs) for block in missing)) as bar:
-        for block, curves in runner.run(source, missing, bar):
-            keep(block.index, curves)
-            done[block.index] = curves
-            news.add(curves)
-            bar.tell(str(news))
-    return [curve for block in blocks for curve in done[block.index]]
-
-
 class _News:
     """How many runs are done, and the best of the longest so far."""
 
@@ -250,14 +215,13 @@ class _News:
         self._done = 0
         self._best: tuple[int, float, float] = (0, math.inf, 0.0)
 
-    def add(self, curves: Sequence[Curve]) -> None:
+    def add(self, curves: Sequence[Curve]) -> str:
+        """Count runs that are done, and return how things stand."""
         self._done += len(curves)
         for curve in curves:
             if curve.stopped is Stop.COMPLETED:
                 contender = -curve.steps, training_loss_at(curve, curve.steps), float(curve.lrs.max())
                 self._best = min(self._best, contender)
-
-    def __str__(self) -> str:
         best = f", best lr so far {self._best[2]:.2g}" if self._best[2] else ""
         return f"{self._done} of {self._runs} runs{best}"
 
@@ -284,32 +248,6 @@ def _map_of(design: _Design, curves: Sequence[Curve], runner: Runner, study: str
         study=study,
         notes=runner.notes,
     )
-
-
-@contextmanager
-def _opened(
-    design: _Design, source: Source, plan: Sequence[Run], runner: Runner, store: str | Path | None, study: str | None
-) -> Generator[tuple[Study, int]]:
-    """Open a study, new or to be continued, with the size of its blocks, which stays what it was."""
-    from lrscout.store.store import open_store  # SQLAlchemy loads only when something is kept.
-
-    opened = open_store(store or DEFAULT_STORE)
-    name = study or new_study_name("sweep")
-    known = next((opened.load(name) for summary in opened.studies() if summary.name == name), None)
-    most = runner.lanes(source, plan) if known is None else int(known.inputs.get("lanes", 1))
-    lanes = min(most, len(design.lrs))
-    inputs = design.inputs(source, plan, lanes)
-    with opened.begin(name, kind="sweep", inputs=inputs, target=source.reference) as kept:
-        yield kept, lanes
-
-
-def new_study_name(kind: str) -> str:
-    """Return a name for a study that was given none.
-
-    Args:
-        kind: the verb that it is a call of.
-    """
-    return f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:4]}"
 
 
 def _as_told(lr_map: LRMap, result: Mapping[str, Any]) -> LRMap:

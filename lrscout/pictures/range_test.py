@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrscout.analyse.smoothing import opening_noise, opening_of
-from lrscout.core.curve import Curve, Stop
+from lrscout.analyse.heights import heights_of
+from lrscout.core.curve import Stop
 from lrscout.measure.range_test import RangeTest
 from lrscout.pictures.style import (
     DIVERGED,
@@ -29,15 +28,11 @@ from lrscout.pictures.style import (
 )
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
     from matplotlib.axes import Axes
 
 _ENDINGS = {Stop.DIVERGED: "diverged", Stop.NON_FINITE: "not finite"}
 _ROOM_FOR_REASON = 0.3
 _ROOM_FOR_ENDING = 0.08
-
-_LARGEST = 1e300
-"""What larger losses are taken for, so that the distance between two of them is a number."""
 
 
 def plot_range_test(test: RangeTest, ax: Axes | None = None) -> Axes:
@@ -52,7 +47,7 @@ def plot_range_test(test: RangeTest, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax)
     ax.set_xscale("log")
-    low, high = _loss_window(test.watched)
+    low, high = heights_of(test.watched)
     _draw_losses(test, ax, low, high)
     if test.stopped is not Stop.COMPLETED:
         _shade_ending(test, ax)
@@ -71,28 +66,6 @@ def plot_range_test(test: RangeTest, ax: Axes | None = None) -> Axes:
     else:
         ax.set_yticks([])
     return ax
-
-
-def _loss_window(curves: Sequence[Curve]) -> tuple[float, float]:
-    """Return the heights between which to look, or (0, 1) if no loss was finite."""
-    windows = [_valley(finite) for curve in curves if len(finite := curve.losses[np.isfinite(curve.losses)])]
-    if not windows:
-        return 0.0, 1.0
-    low, high = min(low for low, _ in windows), max(high for _, high in windows)
-    return low - 0.08 * (high - low), high
-
-
-def _valley(losses: Float[np.ndarray, " step"]) -> tuple[float, float]:
-    """Return the heights between which a curve starts, falls, and begins to rise, without its explosion."""
-    losses = np.clip(losses, -_LARGEST, _LARGEST)
-    opening = opening_of(losses)
-    # On a short ladder the loss may be falling already while it opens.
-    start, lowest = max(float(losses[0]), float(np.median(losses[:opening]))), float(np.min(losses))
-    scatter = opening_noise(losses)
-    reach = max(0.6 * (start - lowest), 4 * scatter)
-    if reach <= 1e-6 * abs(start):  # Flat, but perhaps for a rise at the end, of which the last part may be explosion.
-        reach = max(float(np.quantile(losses, 0.75)) - start, 0.1 * abs(start)) or 1.0
-    return min(lowest, start - reach / 2), start + reach
 
 
 def _rate_window(test: RangeTest) -> tuple[float, float]:
@@ -153,7 +126,7 @@ def _mark_suggestions(test: RangeTest, ax: Axes) -> None:
             ax.axvline(suggestion.lr, color=color, linewidth=1)
         ax.plot(
             [suggestion.lr],
-            [_height_at(test, suggestion.lr)],
+            [test.level_at(suggestion.lr)],
             linestyle="none",
             marker=MARKERS[rule],
             markersize=9 if chosen else 6.5,
@@ -162,15 +135,6 @@ def _mark_suggestions(test: RangeTest, ax: Axes) -> None:
             zorder=3 if chosen else 4,  # Another rule's smaller mark at the same rate is seen on top of it.
             label=f"{rule}: {suggestion.lr:.2g}",
         )
-
-
-def _height_at(test: RangeTest, lr: float) -> float:
-    """Return the smoothed loss at a rate, or the repeats' loss where one repeat ended earlier, and the mean with it."""
-    level = test.smoothed
-    curves = [(test.lrs[: len(level)], level)]
-    if len(level) == 0 or lr > test.lrs[len(level) - 1]:
-        curves = [(curve.lrs, curve.losses) for curve in test.watched if curve.lrs[-1] >= lr]
-    return float(np.nanmedian([np.interp(math.log(lr), np.log(lrs), losses) for lrs, losses in curves]))
 
 
 def _tell_reason(test: RangeTest, ax: Axes) -> None:

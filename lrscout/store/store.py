@@ -91,8 +91,8 @@ class Store:
         text = written("inputs", inputs)
         with self._database.transaction(writes=True) as connection:
             row, was_new = self._find_or_insert(connection, name, kind=kind, inputs=text, target=target)
-        kept = {**json.loads(row.inputs), "kind": row.kind, "target": row.target}
-        check_same(name, kept, {**json.loads(text), "kind": kind, "target": target})
+        kept = {"kind": row.kind, **json.loads(row.inputs), "target": row.target}
+        check_same(name, kept, {"kind": kind, **json.loads(text), "target": target})
         writer = self._acquired(row)
         try:
             return Study(

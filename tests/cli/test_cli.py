@@ -92,7 +92,7 @@ def test_a_target_that_leads_nowhere(target: str, sentence: str) -> None:
         (f"{LOOPS}:empty", "The data has no batches"),
         (f"{LOOPS}:breaks", "the third layer is tired (loops.py, line"),
         (f"{LOOPS}:breaks", "at step 51 of 100, at lr 0.0011."),
-        (f"{LOOPS}:interrupted", "Interrupted. Nothing was changed."),
+        (f"{LOOPS}:interrupted", "Interrupted. Nothing was changed, and nothing is kept; with --study NAME"),
     ],
 )
 def test_work_that_fails(target: str, sentence: str) -> None:
@@ -173,7 +173,8 @@ def test_a_real_control_c_in_a_real_process() -> None:
     command = [sys.executable, "-m", "lrscout", "range-test", f"{LOOPS}:interrupted"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "lrscout: Interrupted. Nothing was changed.\n"
+    assert done.stderr.startswith("lrscout: Interrupted. Nothing was changed, and nothing is kept; with --study NAME")
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_lesson_is_told() -> None:

@@ -62,7 +62,7 @@ def test_the_result_says_what_it_cost_and_speaks() -> None:
 def test_json_has_its_keys_and_no_number_that_is_none() -> None:
     loop = scripted_loop([2.0] * 20 + list(np.linspace(2, 1, 30)) + [math.inf])
     result = json.loads(lrscout.range_test(loop, steps=60).to_json())
-    assert set(result) == {"lrs", "losses", "suggestions", "suggested_lr", "stopped", "cost"}
+    assert set(result) == {"lrs", "losses", "suggestions", "suggested_lr", "stopped", "cost", "study"}
     assert set(result["suggestions"]) == {"minimum", "steepest", "valley", "slide"}
     assert set(result["suggestions"]["minimum"]) == {"lr", "low", "high", "reason"}
     assert set(result["cost"]) == {"steps", "evaluations", "seconds", "products"}
@@ -196,7 +196,7 @@ def test_repeats_that_cannot_differ_say_so() -> None:
 
 
 def test_something_that_is_no_loop() -> None:
-    with pytest.raises(UnsupportedLoopError, match="loop must be a loop, but it is a int"):
+    with pytest.raises(UnsupportedLoopError, match="loop must be a loop or a function that makes one, but it is a int"):
         lrscout.range_test(3)
 
 
