@@ -22,6 +22,9 @@ _SHARE_OF_EVALUATIONS = 0.5
 _IN_SIGHT = 30
 """A curve foretells nothing that is much smaller than its own fall."""
 
+_TELLING = 300
+"""A shorter race foretells too little: of the noise that holds the loss up, its curves have not seen anything yet."""
+
 _PATIENCE = 2
 _WORTH = 0.03
 """The share of the distance to the target that a race three times as long should at least make good."""
@@ -111,8 +114,10 @@ def _course(prober: Prober, length: int, start: float | None, standing: Trial) -
 
 
 def _knows_enough(prober: Prober, needed: StepsNeeded, length: int, share: float) -> bool:
+    """Whether a probe has got there, or one that is long enough to foretell it would cost too much to go on."""
     next_race = _RATES * _GROWTH * length * prober.seeds
-    return needed.steps <= length or prober.spent + next_race > share * needed.steps
+    too_dear = prober.spent + next_race > share * needed.steps
+    return needed.steps <= length or (length >= _TELLING and too_dear)
 
 
 def _has_stalled(rungs: Sequence[Rung], target: float) -> bool:
@@ -135,7 +140,9 @@ def _first_to_arrive(rung: Rung, target: float, evaluated: bool) -> tuple[tuple[
             else:
                 reasons[octave] = answer
     if found:
-        return min(found, key=lambda pair: pair[1].steps), ""
+        # The rate just below those that diverge is often the first, and on other batches diverges itself.
+        steady = [pair for pair in found if pair[0] + 1 in rung.trials and not rung.trials[pair[0] + 1].diverged]
+        return min(steady or [min(found)], key=lambda pair: pair[1].steps), ""
     return None, reasons.get(rung.best, "every rate diverged")
 
 
@@ -154,8 +161,8 @@ def _arrival_of(trial: Trial, target: float, evaluated: bool) -> StepsNeeded | s
     further = steps_to_target(losses[near:], steps[near:], target)
     if isinstance(further, str):
         return further
-    done = int(steps[-1])
-    return StepsNeeded(done + further.steps, done + further.low, done + further.high)
+    done, ahead = int(steps[-1]), max(further.steps, 1)  # It is not there yet, whatever the curve foretells.
+    return StepsNeeded(done + ahead, done + further.low, done + max(further.high, ahead))
 
 
 def _in_sight(losses: np.ndarray, target: float) -> int:
