@@ -20,7 +20,7 @@ learned first is not what is learned later."""
 
 _STEEPEST, _RISING = -1.0, 0.2
 _APART = 1.5
-_DOUBT, _DOUBT_OF_A_DOUBLING = 0.3, 0.3
+_DOUBT, _DOUBT_OF_A_DOUBLING = 0.3, 0.24
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def bracket(prober: Prober, standing: Trial, allowance: float = math.inf) -> Bra
         )
     if len(still) < BRACKET_STEPS or not np.isfinite(still).all():
         return Bracket(None, not_finite_anyway(standing))
-    search = _Search(prober, still, prober.spent + allowance)
+    search = _Search(prober, still, _margin(standing), prober.spent + allowance)
     low, high = search.ends()
     if low is None:
         return Bracket(None, search.why_all_harm() if search.can_go_on else search.why_too_little())
@@ -67,6 +67,18 @@ def bracket(prober: Prober, standing: Trial, allowance: float = math.inf) -> Bra
     return Bracket(low)
 
 
+def _margin(standing: Trial) -> float:
+    """Return how much higher a loss may be without being harm: half the deviation between batches.
+
+    A step along one batch's gradient is no step along the next one's, and may raise its loss at any rate. A straight
+    line is taken off first: even the rate that stands still goes somewhere, in double precision.
+    """
+    losses = standing.losses[np.isfinite(standing.losses)]
+    steps = np.arange(len(losses))
+    beside = losses - np.polyval(np.polyfit(steps, losses, 1), steps)
+    return float(np.sqrt(np.sum(beside**2) / (len(losses) - 2))) / 2
+
+
 def not_finite_anyway(standing: Trial) -> str:
     """Return that the loss is not finite even where no rate moves anything, and where."""
     return (
@@ -81,14 +93,15 @@ class _Search:
     Args:
         prober: takes the probes.
         still: the losses of the same batches at the parameters of the start.
+        margin: how much higher a loss may be without being harm.
         most: what may have been spent in the end.
     """
 
-    def __init__(self, prober: Prober, still: Float[np.ndarray, " step"], most: float) -> None:
+    def __init__(self, prober: Prober, still: Float[np.ndarray, " step"], margin: float, most: float) -> None:
         self._prober = prober
         self._still = still
         self._most = most
-        self._margin = float(np.std(still)) / 2
+        self._margin = margin
         self._tried: dict[float, Trial] = {}
 
     @property

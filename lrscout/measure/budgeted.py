@@ -38,7 +38,7 @@ _LONGEST = 0.5
 """The longest probe, as a share of the run."""
 
 _STRETCH = 0.6
-_BELOW, _ABOVE = 0.4, 1.3
+_BELOW, _ABOVE = 0.5, 1.6
 """How many deviations beyond the rates that are expected to do as well the best one may lie: with these, nine times in
 ten it lay between the ends on the tasks of the benchmark."""
 
@@ -112,7 +112,7 @@ class _Hunt:
     def verdict(self) -> Verdict:
         if self._allowed == 0:
             return Verdict(None, (), Bracket(None, NOTHING), None)
-        standing = self._prober.stand_still(FIRST_LENGTH if self._left > 8 * FIRST_LENGTH else BRACKET_STEPS)
+        standing = self._prober.stand_still(FIRST_LENGTH if self._left > 6 * FIRST_LENGTH else BRACKET_STEPS)
         self._standing = standing
         bracketed = bracket(self._prober, standing, self._allowed - self._prober.spent)
         if bracketed.octave is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrscout.analyse.judge import OUTCOME_WHEN_STOPPED, judge
+from lrscout.analyse.checkpoints import FEWEST_TO_JUDGE, outcome_of
 from lrscout.analyse.stop import BeyondReturn
 from lrscout.core.curve import Curve, Outcome, Stop
 from lrscout.core.loop import Loop, Weighed
@@ -30,7 +30,6 @@ _ANY_LR = 1e-3
 """Where to begin if the user's own rate is zero, as in a warmup: the bracket finds its way from anywhere."""
 
 _LATE = 0.5
-_FEWEST_TO_JUDGE = 10
 _MOST_LANES = 64
 
 
@@ -93,7 +92,7 @@ class Trial:
     def diverged(self) -> bool:
         """Whether a run broke off, or ended above its start by more than its noise."""
         return not self.completed or any(
-            curve.steps >= _FEWEST_TO_JUDGE and _outcome_of(curve) is Outcome.DIVERGING for curve in self.curves
+            curve.steps >= FEWEST_TO_JUDGE and outcome_of(curve) is Outcome.DIVERGING for curve in self.curves
         )
 
     @property
@@ -105,7 +104,7 @@ class Trial:
     def probe(self, score: float, rung: int) -> Probe:
         """Return the trial as it is shown: by its first seed's run."""
         curve = self.curves[0]
-        return Probe(self.lr, self.steps, score, _outcome_of(curve), curve, rung)
+        return Probe(self.lr, self.steps, score, outcome_of(curve), curve, rung)
 
 
 def late(losses: Float[np.ndarray, " step"]) -> float:
@@ -230,14 +229,6 @@ class Prober:
 def evaluation_steps(loop: Loop) -> float:
     """Return what an evaluation of a loop costs in steps: a third of one, or what the loop knows of its data."""
     return loop.evaluation_steps() if isinstance(loop, Weighed) else 1 / 3
-
-
-def _outcome_of(curve: Curve) -> Outcome:
-    if curve.stopped in OUTCOME_WHEN_STOPPED:
-        return OUTCOME_WHEN_STOPPED[curve.stopped]
-    if curve.steps < _FEWEST_TO_JUDGE:  # Too few for the rules of diagnosis, which look at trends.
-        return Outcome.DIVERGING if curve.losses[-1] > curve.losses[0] else Outcome.CONVERGING
-    return judge(curve.losses).outcome
 
 
 def _finite_or_infinite(loss: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from lrscout.core.schedules import Schedule
 from lrscout.measure.bracket import not_finite_anyway
 from lrscout.measure.probing import Prober, Trial, late
 from lrscout.measure.recommendation import Probe
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _MOST_RATES = 10
 _PARTS = 2.0**40
@@ -228,7 +232,18 @@ class _Contest:
         standing = self._course.standing.losses
         if len(standing) >= self._course.steps:
             return late(standing[: self._course.steps])
-        return float(standing.mean())
+        return max(float(standing.mean()), self._standing_on_later_batches(standing))
+
+    def _standing_on_later_batches(self, standing: Float[np.ndarray, " step"]) -> float:
+        """Return the loss of standing still on the batches of the second half, by the slowest run's loss on them.
+
+        Batches differ, and what all runs lose on a hard one is no harm. The slowest run is nearest to standing still:
+        by how much it was ahead of that on the batches that both have seen, it is taken to be ahead later.
+        """
+        slowest = self._trials[min(self._trials)]
+        if not slowest.completed:
+            return -math.inf
+        return slowest.late_training + float(np.mean(standing - slowest.losses[: len(standing)]))
 
     def _noise(self) -> float:
         """Return half the deviation of a training loss, as the steadiest run tells it, which may be standing still."""
