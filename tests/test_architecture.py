@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,42 @@ def test_a_room_imports_only_from_floors_below_it(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_fits_in_one_head(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+FRONTEND = Path(__file__).parents[1] / "frontend" / "src"
+FRONTEND_FLOORS = {"kit": 1, "pictures": 2, "lesson": 3, "studies": 3, "diagnose": 3, "styles": 3}
+"""The rooms of the page, as frontend/README.md has them; what lies beside them are the homes of the module."""
+
+HOMES = 4
+FRONTEND_FILES = sorted(path for path in FRONTEND.rglob("*") if path.suffix in (".ts", ".css", ".html"))
+IMPORT = re.compile(r"""(?:\bfrom|\bimport|@import)\s*\(?\s*["'](\.[^"']*)["']""")
+
+
+def room_of(path: Path) -> str:
+    """Return the room that a file of the page lies in, or the file's own name where it is one of the homes."""
+    return path.relative_to(FRONTEND).parts[0]
+
+
+@pytest.mark.parametrize("path", FRONTEND_FILES, ids=lambda path: str(path.relative_to(FRONTEND)))
+def test_a_room_of_the_page_imports_only_from_the_rooms_above_it(path: Path) -> None:
+    room = room_of(path)
+    for name in IMPORT.findall(path.read_text(encoding="utf-8")):
+        other = room_of((path.parent / name).resolve())
+        # The page is also the widget, so of the two homes it may look at the other.
+        here, there = (FRONTEND_FLOORS.get(one, HOMES) for one in (room, other))
+        allowed = other == room or there < here or (room, other) == ("page.ts", "widget")
+        assert allowed, f"{room} imports {name}"
+
+
+@pytest.mark.parametrize("path", FRONTEND_FILES, ids=lambda path: str(path.relative_to(FRONTEND)))
+def test_a_file_of_the_page_fits_in_one_head(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def test_the_imports_of_the_page_are_seen() -> None:
+    text = (FRONTEND / "page.ts").read_text(encoding="utf-8")
+    assert {"./styles/page.css", "./lesson/lesson", "./kit/element"} <= set(IMPORT.findall(text))
+    assert "./tokens.css" in IMPORT.findall((FRONTEND / "styles" / "page.css").read_text(encoding="utf-8"))
 
 
 def modules_after(code: str) -> set[str]:

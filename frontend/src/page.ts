@@ -41,11 +41,18 @@ export function start(el: HTMLElement): () => void {
   );
   const stopTheme = startTheme();
 
+  // A part that is left is found again as it was left.
+  const remember = () => {
+    const { part } = parseFragment(location.hash);
+    for (const link of links) if (link.dataset["part"] === part) link.href = location.hash;
+  };
+
   let shown = "";
   let unmount: () => void = () => undefined;
   const route = () => {
     const asked = parseFragment(location.hash).part;
     const name = Object.hasOwn(PARTS, asked) ? asked : FIRST;
+    if (name === asked) remember();
     if (name === shown) return;
     unmount();
     shown = name;
@@ -56,7 +63,7 @@ export function start(el: HTMLElement): () => void {
     document.title = `${PARTS[name]!.name} · lrscout`;
     fill(main);
     main.dataset["part"] = name;
-    unmount = PARTS[name]!.part.mount(main, addressOf(name));
+    unmount = PARTS[name]!.part.mount(main, addressOf(name, remember));
     scrollTo(0, 0);
   };
   addEventListener("hashchange", route);

@@ -236,6 +236,12 @@ def _of_a_jump(evidence: Evidence, known: Circumstances) -> Advice:
 
 
 def _of_convergence(evidence: Evidence, known: Circumstances) -> Advice:
+    if evidence.losses < _FEWEST:
+        return (
+            f"The loss has fallen from {evidence.start:.3g} to {evidence.end:.3g}, but {evidence.losses} losses show a "
+            "direction and no more.",
+            "Go on, and judge it by more of them.",
+        ), None
     why = f"The loss is down from {evidence.start:.3g} to {evidence.end:.3g}, and its fall slows as it should."
     if evidence.gain_left is not None:
         why += f" Going on like this would bring it about {evidence.gain_left:.2g} lower."

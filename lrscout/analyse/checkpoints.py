@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _PER_DECADE = 8
 _SHORTEST_BUDGET = 8
 _RECENT = 10
-_FEWEST_TO_JUDGE = 10
+FEWEST_TO_JUDGE = 10
+"""Losses from which on the rules of diagnosis, which look at trends, say how a run went."""
 
 
 def shared_checkpoints(steps: int) -> Int[np.ndarray, " checkpoint"]:
@@ -74,6 +75,19 @@ def evaluation_loss_at(curve: Curve, checkpoint: int) -> float:
     return loss if math.isfinite(loss) else math.inf
 
 
+def outcome_of(curve: Curve) -> Outcome:
+    """Return how a run went that was taken for itself, as a probe is.
+
+    Args:
+        curve: the run, of at least one step.
+    """
+    if curve.stopped in OUTCOME_WHEN_STOPPED:
+        return OUTCOME_WHEN_STOPPED[curve.stopped]
+    if curve.steps < FEWEST_TO_JUDGE:
+        return Outcome.DIVERGING if curve.losses[-1] > curve.losses[0] else Outcome.CONVERGING
+    return judge(curve.losses).outcome
+
+
 def outcome_at(curve: Curve, checkpoint: int) -> Outcome:
     """Judge a run as it stood after some steps, but at least after its first ten: fewer would be judged by their noise.
 
@@ -83,7 +97,7 @@ def outcome_at(curve: Curve, checkpoint: int) -> Outcome:
     """
     if not _got_to(curve, checkpoint):
         return OUTCOME_WHEN_STOPPED.get(curve.stopped, Outcome.DIVERGING)
-    return judge(curve.losses[: max(checkpoint + 1, _FEWEST_TO_JUDGE)]).outcome
+    return judge(curve.losses[: max(checkpoint + 1, FEWEST_TO_JUDGE)]).outcome
 
 
 def _got_to(curve: Curve, checkpoint: int) -> bool:

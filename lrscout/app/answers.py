@@ -15,11 +15,16 @@ MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What may be raised by reading what a store holds under a name: whoever may write to it may write anything."""
 
 
+NOT_AMISS = 200
+"""The status of a refusal that a reader of the page meets without doing anything wrong, such as a log that holds no
+losses. A browser writes every other one down as an error of the page."""
+
+
 class RefusedError(Exception):
     """A request that is not granted.
 
     Args:
-        status: the HTTP status.
+        status: the HTTP status; `NOT_AMISS` where the request was as it should be.
         sentence: why, for the one who asked.
         more: what else to tell them.
     """

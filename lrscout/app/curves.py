@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrscout.analyse.judge import OUTCOME_WHEN_STOPPED, judge
+from lrscout.analyse.judge import judge
 from lrscout.app.answers import RefusedError
-from lrscout.app.layout import Layout, nearest
+from lrscout.app.layout import nearest
+from lrscout.app.levels import level_of
+from lrscout.app.outcomes import Outcomes
+from lrscout.app.runs import KeptRun, Position, runs_of
 from lrscout.app.shelf import Shelf
-from lrscout.app.studies import standing_still
 from lrscout.app.thinning import thinned
 from lrscout.core.curve import Curve, Outcome
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from lrscout.store.records import StudyRecord
 
 MOST_RATES = 50
@@ -27,15 +31,13 @@ _UNASKED = 24
 _MOST_CURVES = 100
 _FEWEST_TO_JUDGE = 2
 
-_Position = tuple[int, int]
-"""The number of a block, and the position in it."""
 
-
-def show_curves(shelf: Shelf, name: str, rates: list[float], points: int) -> dict[str, Any]:
+def show_curves(shelf: Shelf, known: Outcomes, name: str, rates: list[float], points: int) -> dict[str, Any]:
     """Return curves of a study, by rate.
 
     Args:
         shelf: the store.
+        known: how the runs went that were asked for before.
         name: the name of the study.
         rates: the rates; none of them for some curves of all.
         points: the most points of a curve.
@@ -44,59 +46,65 @@ def show_curves(shelf: Shelf, name: str, rates: list[float], points: int) -> dic
         RefusedError: there is no such study, or no curve at one of the rates.
     """
     record = shelf.study(name)
-    positions = _positions(shelf, record)
-    chosen = _chosen(name, positions, rates) if rates else _spread(positions)
+    runs = runs_of(record, shelf.curves(name))
+    asked = _chosen(name, runs, rates) if rates else _spread(runs)
+    chosen = {position: runs[position] for position in asked[:_MOST_CURVES]}
     with shelf.explained():
-        found = _read(record, dict(chosen[:_MOST_CURVES]))
-    shown = [_as_dict(curve, lr, points) for lr, curve in found]
-    return {"curves": shown, "left_out": max(0, len(chosen) - _MOST_CURVES), "revision": record.revision}
+        outcomes = known.of(record, chosen)
+        found = _read(record, chosen)
+    levels = _levels([curve for _, curve in found])
+    shown = [
+        _as_dict(curve, level, chosen[position].lr, points, outcomes[position])
+        for (position, curve), level in zip(found, levels, strict=True)
+    ]
+    return {"curves": shown, "left_out": len(asked) - len(chosen), "revision": record.revision}
 
 
-def _positions(shelf: Shelf, record: StudyRecord) -> dict[_Position, float]:
-    """Return the rate of every curve that is kept, by where it is kept. No array is read for it."""
-    layout, summaries = Layout.of(record), shelf.curves(record.summary.name)
-    floor = standing_still(summaries) if layout is None else 0.0
-    positions: dict[_Position, float] = {}
-    for block, curves in groupby(summaries, key=lambda curve: curve.block):
-        for position, curve in enumerate(curves):
-            place = None if layout is None else layout.place(block, position)
-            # The peak that a run has come to is lower than that of its schedule where it ended in the warmup.
-            lr = curve.peak_lr if layout is None or place is None else layout.lrs[place.rate]
-            if curve.steps > 0 and lr > floor:
-                positions[block, position] = lr
-    return positions
-
-
-def _chosen(name: str, positions: dict[_Position, float], rates: list[float]) -> list[tuple[_Position, float]]:
-    there = sorted(set(positions.values()))
+def _chosen(name: str, runs: dict[Position, KeptRun], rates: list[float]) -> list[Position]:
+    there = sorted({run.lr for run in runs.values()})
     chosen: set[float] = set()
     for rate in rates:
         index = nearest(there, rate)
         if index is None:
             raise RefusedError(404, f"The study {name!r} has no curve at lr {rate:g}.")
         chosen.add(there[index])
-    return [(position, lr) for position, lr in positions.items() if lr in chosen]
+    return [position for position, run in runs.items() if run.lr in chosen]
 
 
-def _spread(positions: dict[_Position, float]) -> list[tuple[_Position, float]]:
+def _spread(runs: dict[Position, KeptRun]) -> list[Position]:
     """Return some curves, whose rates are spread over all."""
-    by_rate = sorted(positions.items(), key=lambda item: (item[1], item[0]))
+    by_rate = sorted(runs, key=lambda position: (runs[position].lr, position))
     places = np.unique(np.linspace(0, len(by_rate) - 1, min(len(by_rate), _UNASKED)).round().astype(int))
     return [by_rate[place] for place in places.tolist()]
 
 
-def _read(record: StudyRecord, chosen: dict[_Position, float]) -> list[tuple[float, Curve]]:
+def _read(record: StudyRecord, chosen: dict[Position, KeptRun]) -> list[tuple[Position, Curve]]:
     blocks = record.blocks({block for block, _ in chosen})
     found = [
-        (chosen[number, position], curve)
+        ((number, position), curve)
         for number, curves in blocks
         for position, curve in enumerate(curves)
         if (number, position) in chosen
     ]
-    return sorted(found, key=lambda pair: (pair[0], pair[1].seed, pair[1].steps))
+    return sorted(found, key=lambda pair: (chosen[pair[0]].lr, pair[1].seed, pair[1].steps))
 
 
-def _as_dict(curve: Curve, lr: float, points: int) -> dict[str, Any]:
+def _levels(curves: list[Curve]) -> list[Float[np.ndarray, " step"] | None]:
+    """Return the levels of curves that are looked at together: where one is noisy, those of all that are as long."""
+    noise = [judge(curve.losses).evidence.noise if curve.steps >= _FEWEST_TO_JUDGE else None for curve in curves]
+    levels = [level_of(curve.losses, size, up_to_start=True) for curve, size in zip(curves, noise, strict=True)]
+    if all(level is None for level in levels):
+        return levels
+    return [level_of(curve.losses, math.inf, up_to_start=True) for curve in curves]
+
+
+def _as_dict(
+    curve: Curve,
+    smoothed: Float[np.ndarray, " step"] | None,
+    lr: float,
+    points: int,
+    outcome: Outcome | None,
+) -> dict[str, Any]:
     kept, evaluated = thinned(curve.losses, points), thinned(curve.evaluations, points)
     return {
         "lr": lr,
@@ -104,15 +112,9 @@ def _as_dict(curve: Curve, lr: float, points: int) -> dict[str, Any]:
         "steps": kept,
         "lrs": curve.lrs[kept],
         "losses": curve.losses[kept],
+        "smoothed": None if smoothed is None else smoothed[kept],
         "evaluated_at": curve.evaluated_at[evaluated],
         "evaluations": curve.evaluations[evaluated],
-        "outcome": _outcome(curve),
+        "outcome": outcome,
         "stopped": str(curve.stopped),
     }
-
-
-def _outcome(curve: Curve) -> Outcome | None:
-    """Return how a run ended, judged by itself alone."""
-    if curve.stopped in OUTCOME_WHEN_STOPPED:
-        return OUTCOME_WHEN_STOPPED[curve.stopped]
-    return judge(curve.losses).outcome if curve.steps >= _FEWEST_TO_JUDGE else None

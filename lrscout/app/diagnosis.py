@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lrscout.analyse.diagnose import Diagnosis, diagnose
-from lrscout.analyse.smoothing import level_line
-from lrscout.app.answers import RefusedError
+from lrscout.app.answers import NOT_AMISS, RefusedError
+from lrscout.app.levels import level_of
 from lrscout.app.thinning import thinned
 from lrscout.core.errors import EmptyDataError, InvalidValueError, LogError, MissingDependencyError
 from lrscout.logs.log import Log
-from lrscout.logs.names import shown
+from lrscout.logs.names import Role, shown
 from lrscout.logs.read import columns_of, read_log
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
 
 POINTS = 2000
 """The most points of the curve that is sent back."""
 
 _MOST_NAMES = 200
 """Runs and columns that are told of."""
+
+_LOSS = str(Role.LOSS)
+"""What the readers call the column that the page can be told; where they name it, it is what they could not find."""
+
+_OF_RATE = re.compile(rf"There is no column .* for the {Role.LR}\.|^lr must be ")
+_OPTION = re.compile(r" Say which .*--(?P<option>[a-z]+)\b.*$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def diagnosis_of(content: bytes, question: Question) -> dict[str, Any]:
     logs = _read(content, question)
     names = [log.name for log in logs]
     if question.run is not None and question.run not in names:
-        raise RefusedError(422, f"There is no run {shown(question.run)!r} in the file.", runs=names[:_MOST_NAMES])
+        sentence = f"There is no run {shown(question.run)!r} in the file."
+        raise RefusedError(NOT_AMISS, sentence, runs=names[:_MOST_NAMES])
     log = logs[0 if question.run is None else names.index(question.run)]
     diagnosis = _judged(log)
     return {
@@ -76,7 +81,28 @@ def _read(content: bytes, question: Question) -> list[Log]:
     try:
         return read_log(BytesIO(content), loss=question.loss, lr=question.lr, name=question.name)
     except (LogError, InvalidValueError, MissingDependencyError) as error:
-        raise RefusedError(422, str(error), losses=_candidates(content)) from error
+        losses = _candidates(content) if _LOSS in str(error) else []
+        raise RefusedError(NOT_AMISS, _in_words_of_the_page(str(error), question, losses), losses=losses) from error
+
+
+def _in_words_of_the_page(sentence: str, question: Question, losses: list[str]) -> str:
+    """Return what a reader of logs says without the options of a command, which the page does not have.
+
+    >>> _in_words_of_the_page("a: It has two. Say which with step, such as --step b.", Question("a"), [])
+    'a: It has two. In a terminal lrscout diagnose can be told which, with --step.'
+    """
+    if question.lr is not None and _OF_RATE.search(sentence):
+        return (
+            f"The learning rate must be a number above zero, such as 0.1, or a column of the log, but it is "
+            f"{shown(question.lr)!r}."
+        )
+    option = _OPTION.search(sentence)
+    if option is None:
+        return sentence
+    before, name = sentence[: option.start()], option.group("option")
+    if name == "loss":
+        return f"{before} Choose it below." if losses else before
+    return f"{before} In a terminal lrscout diagnose can be told which, with --{name}."
 
 
 def _candidates(content: bytes) -> list[str]:
@@ -100,7 +126,7 @@ def _judged(log: Log) -> Diagnosis:
                 evaluated_at=log.evaluated_at if evaluated else None,
             )
     except (InvalidValueError, EmptyDataError) as error:
-        raise RefusedError(422, f"{log.name}: {error}", losses=log.columns[:_MOST_NAMES]) from error
+        raise RefusedError(NOT_AMISS, f"{log.name}: {error}", losses=log.columns[:_MOST_NAMES]) from error
 
 
 def _verdict(diagnosis: Diagnosis) -> str:
@@ -110,6 +136,7 @@ def _verdict(diagnosis: Diagnosis) -> str:
 
 def _curve(diagnosis: Diagnosis, log: Log) -> dict[str, Any]:
     losses, kept = diagnosis.losses, thinned(diagnosis.losses, POINTS)
+    smoothed = level_of(losses, diagnosis.evidence.noise)
     lrs = (
         None
         if log.lrs is None
@@ -119,26 +146,8 @@ def _curve(diagnosis: Diagnosis, log: Log) -> dict[str, Any]:
     return {
         "steps": diagnosis.steps[kept],
         "losses": losses[kept],
-        "smoothed": _smoothed(diagnosis, kept),
+        "smoothed": None if smoothed is None else smoothed[kept],
         "lrs": lrs,
         "evaluated_at": diagnosis.evaluated_at[evaluated],
         "evaluations": diagnosis.evaluations[evaluated],
     }
-
-
-def _smoothed(diagnosis: Diagnosis, kept: Any) -> Float[np.ndarray, " point"] | None:
-    """Return the level of the losses where it shows more than they do; NaN where they are not finite."""
-    finite = np.isfinite(diagnosis.losses)
-    losses = diagnosis.losses[finite]
-    if len(losses) == 0:
-        return None
-    # As the picture does, which an explosion would otherwise flatten.
-    usual = np.quantile(losses, 0.75)
-    with np.errstate(over="ignore"):
-        span = min(losses.max(), usual + 10 * (usual - losses.min())) - losses.min()
-        level = level_line(losses, diagnosis.evidence.noise, float(span))
-    if level is None:
-        return None
-    whole = np.full(len(finite), np.nan)
-    whole[finite] = level
-    return whole[kept]

@@ -37,6 +37,9 @@ class KeptSweep:
 
     Args:
         layout: the runs of the sweep.
+
+    Attributes:
+        judged: the newest map whose runs are all judged, or None before there is one.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -47,6 +50,7 @@ class KeptSweep:
         self._outcomes: dict[tuple[Place, int], Outcome] = {}
         self._map: tuple[str, LRMap] | None = None
         self._made = 0
+        self.judged: LRMap | None = None
 
     def map(self, record: StudyRecord) -> LRMap | None:
         """Return the map of the runs that are kept by now, or None where there are none.
@@ -74,6 +78,8 @@ class KeptSweep:
         lr_map = self._map_of(rectangle, record)
         self._judge(lr_map, rectangle, record)
         self._map = record.revision, lr_map
+        if is_judged(lr_map):
+            self.judged = lr_map
         return lr_map
 
     def _read(self, record: StudyRecord) -> None:
@@ -161,6 +167,16 @@ class Maps:
         except MALFORMED as error:
             sentence = f"The runs of the study {record.summary.name!r} do not fit what it was begun with."
             raise RefusedError(422, sentence) from error
+
+    def judged(self, record: StudyRecord) -> LRMap | None:
+        """Return the newest map of a study whose runs are all judged; it may be older than what is kept.
+
+        Args:
+            record: the study.
+        """
+        with self._lock:
+            kept = self._kept.get((record.summary.name, record.summary.created))
+        return None if kept is None else kept.judged
 
     def _kept_of(self, record: StudyRecord, layout: Layout) -> KeptSweep:
         # A study that was deleted and begun again has another beginning.

@@ -49,9 +49,14 @@ DESCRIPTION: dict[str, Any] = {
         "/api/openapi.json": {"get": _operation("This description.", ())},
         "/api/lesson": {"get": _operation("The points of the lesson.", ())},
         "/api/studies": {"get": _operation("Every study in a line, the newest first.", (422,))},
-        "/api/study": {"get": _operation("A study in sentences and numbers.", (404, 422), (_NAME_OF_STUDY,))},
+        "/api/study": {
+            "get": _operation("A study in sentences and numbers, or why there is none.", (422,), (_NAME_OF_STUDY,))
+        },
         "/api/study/map": {
             "get": _operation("The learning-rate x steps map of a sweep.", (404, 422), (_NAME_OF_STUDY,))
+        },
+        "/api/study/range-test": {
+            "get": _operation("The lines and the suggestions of a range test.", (404, 422), (_NAME_OF_STUDY,))
         },
         "/api/study/curves": {
             "get": _operation("Curves, thinned for a picture.", (404, 422), (_NAME_OF_STUDY, _LR, _POINTS))
@@ -61,8 +66,8 @@ DESCRIPTION: dict[str, Any] = {
         },
         "/api/diagnose": {
             "post": _operation(
-                "How a run went, by its log.",
-                (413, 415, 422),
+                "How a run went, by its log, or the error that keeps it from being read.",
+                (413, 415),
                 (_text("name"), _text("run"), _text("loss"), _text("lr")),
             )
             | {"requestBody": _FILE}

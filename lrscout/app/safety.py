@@ -101,7 +101,7 @@ class Safety:
             return None
         query = parse_qsl(request.scope["query_string"].decode("latin-1"))
         given = [value.encode() for name, value in query if name == "token"]
-        if request.method == "GET" and request.scope["path"] == "/" and len(given) == 1 and _is_same(given[0], token):
+        if request.method == "GET" and _asks_for_page(request) and len(given) == 1 and _is_same(given[0], token):
             response = Response(status_code=303, headers={"Location": "./"})
             response.set_cookie(self._cookie, token.decode(), path="/", httponly=True, samesite="strict")
             return response
@@ -139,9 +139,14 @@ def _check_site(request: Request) -> None:
     origins, site = request.headers.getlist("origin"), request.headers.get("sec-fetch-site", "none")
     from_here = all(_same_place(origin, request.headers["host"]) for origin in origins)
     mode = request.headers.get("sec-fetch-mode")
-    follows_link = request.method == "GET" and request.scope["path"] == "/" and mode == "navigate"
+    follows_link = request.method == "GET" and _asks_for_page(request) and mode == "navigate"
     if not from_here or (site not in ("same-origin", "none") and not follows_link):
         raise RefusedError(403, "Another site may not ask this server.")
+
+
+def _asks_for_page(request: Request) -> bool:
+    """Return whether a request is for the page itself, which may be mounted below a path of another app."""
+    return request.scope["path"].removeprefix(request.scope.get("root_path", "")) == "/"
 
 
 def _same_place(origin: str, host: str) -> bool:

@@ -22,11 +22,13 @@ from lrscout.app.exports import FORMATS, download
 from lrscout.app.lesson import lesson_points
 from lrscout.app.maps import Maps
 from lrscout.app.openapi import DESCRIPTION
+from lrscout.app.outcomes import Outcomes
 from lrscout.app.queries import Query
+from lrscout.app.range_tests import RangeTests
 from lrscout.app.safety import Safety
 from lrscout.app.shelf import Shelf
 from lrscout.app.static_files import asset_response
-from lrscout.app.studies import list_studies, show_map, show_study
+from lrscout.app.studies import list_studies, show_map, show_range_test, show_study
 from lrscout.app.uploads import body_of
 
 _log = logging.getLogger("lrscout.app")
@@ -44,16 +46,15 @@ def make_app(
     token: str | None = None,
     host: str = "127.0.0.1",
     allowed_hosts: Iterable[str] = (),
-    store_may_come: bool = False,
 ) -> Starlette:
     """Make the app that serves the page.
 
     Args:
-        store: where the studies are: a file, or the URL of a database; None for a page without studies.
+        store: where the studies are: a file, which may have yet to be made, or the URL of a database; None for a page
+            without studies.
         token: what a request must bring; None where everybody on this machine may ask.
         host: where the app will be served, which tells the names under which it may be asked.
         allowed_hosts: further such names.
-        store_may_come: whether the store may be a file that has yet to be made.
 
     Returns:
         The app.
@@ -62,8 +63,7 @@ def make_app(
         StoreError: the store cannot be opened.
         MissingDependencyError: a PostgreSQL store needs psycopg (the extra ``postgres``).
     """
-    shelf, maps = Shelf(store, may_come=store_may_come), Maps()
-    studies = _Studies(shelf, maps)
+    studies = _Studies(Shelf(store))
     routes = [
         _get("/", lambda request: asset_response("index.html")),
         _get("/static/{name}", lambda request: asset_response(request.path_params["name"])),
@@ -72,6 +72,7 @@ def make_app(
         _get("/api/studies", studies.list),
         _get("/api/study", studies.show),
         _get("/api/study/map", studies.map),
+        _get("/api/study/range-test", studies.range_test),
         _get("/api/study/curves", studies.curves),
         Route("/api/study/export", _answered(studies.export), methods=["GET"]),
         Route("/api/diagnose", _answered(_Diagnoses().diagnose), methods=["POST"]),
@@ -89,16 +90,19 @@ def make_app(
 class _Studies:
     """The answers about studies."""
 
-    def __init__(self, shelf: Shelf, maps: Maps) -> None:
+    def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._maps = maps
+        self._maps = Maps()
+        self._outcomes = Outcomes(self._maps)
+        self._range_tests = RangeTests()
         self._limit = CapacityLimiter(_AT_ONCE)
 
     def list(self, request: Request) -> Response:
         return answer(list_studies(self._shelf))
 
     def show(self, request: Request) -> Response:
-        return answer(show_study(self._shelf, self._maps, Query(request).required("name")))
+        name = Query(request).required("name")
+        return answer(show_study(self._shelf, self._maps, self._outcomes, self._range_tests, name))
 
     def map(self, request: Request) -> Response:
         found = show_map(self._shelf, self._maps, Query(request).required("name"))
@@ -106,10 +110,16 @@ class _Studies:
             raise RefusedError(404, "The study has no finished runs yet.")
         return answer(found)
 
+    def range_test(self, request: Request) -> Response:
+        found = show_range_test(self._shelf, self._range_tests, Query(request).required("name"))
+        if found is None:
+            raise RefusedError(404, "The range test has no finished repeats yet.")
+        return answer(found)
+
     def curves(self, request: Request) -> Response:
         query = Query(request)
         name, rates = query.required("name"), query.rates("lr", most=MOST_RATES)
-        return answer(show_curves(self._shelf, name, rates, query.count("points", **_POINTS)))
+        return answer(show_curves(self._shelf, self._outcomes, name, rates, query.count("points", **_POINTS)))
 
     async def export(self, request: Request) -> Response:
         query = Query(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -19,30 +19,43 @@ if TYPE_CHECKING:
 _log = logging.getLogger("lrscout.app")
 
 
+class NoStudyError(RefusedError):
+    """There is no study of some name."""
+
+
 class Shelf:
     """The studies that the page shows.
 
     Args:
-        url: the store, or None for no studies at all.
-        may_come: whether the store may be a file that somebody has yet to make.
+        url: the store, which may be a file that somebody has yet to make, or None for no studies at all.
 
     Raises:
         StoreError: the store cannot be opened.
         MissingDependencyError: a PostgreSQL store needs psycopg.
     """
 
-    def __init__(self, url: str | Path | None, *, may_come: bool = False) -> None:
+    def __init__(self, url: str | Path | None) -> None:
         self._url = url
-        self._may_come = may_come
         self._store: Store | None = None
         self._opened()
 
     @property
     def name(self) -> str | None:
-        """The bare name of the file or the database, without folders, user, host and password."""
+        """The bare name of the store, or None where there is none yet."""
         with self.explained():
-            if self._url is None or self._opened() is None:
-                return None
+            return None if self._opened() is None else self._bare_name
+
+    @property
+    def awaited(self) -> str | None:
+        """The bare name of the store that somebody has yet to make, or None where there is nothing to wait for."""
+        with self.explained():
+            return self._bare_name if self._opened() is None else None
+
+    @property
+    def _bare_name(self) -> str | None:
+        """The name of the file or the database without folders, user, host and password."""
+        if self._url is None:
+            return None
         if isinstance(self._url, Path) or "://" not in self._url:
             return Path(self._url).name
         from sqlalchemy.engine import make_url
@@ -63,10 +76,11 @@ class Shelf:
         """Return a study.
 
         Raises:
-            RefusedError: there is none of this name, or the store does not do its part.
+            NoStudyError: there is none of this name.
+            RefusedError: the store does not do its part.
         """
         if not any(study.summary.name == name for study in self.outlines()):
-            raise RefusedError(404, f"There is no study {name!r}.")
+            raise NoStudyError(404, f"There is no study {name!r}.")
         with self.explained():
             return self.opened.load(name)
 
@@ -102,9 +116,7 @@ class Shelf:
 
     def _opened(self) -> Store | None:
         if self._store is None and self._url is not None:
-            try:
+            # There will be one, or there is half of one that somebody is just making.
+            with suppress(NoStoreError):
                 self._store = open_store(self._url, create=False)
-            except NoStoreError:  # Or half of one, where somebody is just making it.
-                if not self._may_come:
-                    raise
         return self._store

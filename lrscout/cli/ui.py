@@ -18,8 +18,8 @@ def ui(
     store: Annotated[
         str | None,
         typer.Option(
-            help="The store of the studies: a file, or postgresql+psycopg://user@host/database. By default "
-            f"{_DEFAULT}, also if it is made later.",
+            help="The store of the studies: a file, which may be made later, or "
+            f"postgresql+psycopg://user@host/database. By default {_DEFAULT}.",
             show_default=False,
         ),
     ] = None,
@@ -50,9 +50,7 @@ def ui(
         if not are_built():
             fail(not_built())
         token = token_for(host, token_file)
-        app = make_app(
-            store or _DEFAULT, token=token, host=host, allowed_hosts=allow_host or (), store_may_come=store is None
-        )
+        app = make_app(store or _DEFAULT, token=token, host=host, allowed_hosts=allow_host or ())
         with listen(host, port) as listening:
             address = address_of(listening, host, token)
             _tell(address, json=json)

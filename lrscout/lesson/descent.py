@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from lrscout.lesson.problem import Problem
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-_ARRIVED = 0.999
+_ARRIVED = 0.99999
 _WORDS = ((_ARRIVED, "arrived"), (0.5, "close"), (0.05, "on its way"), (0.0, "too slow"))
 """The share of the way, in loss, from which on each word fits."""
 
@@ -62,11 +63,20 @@ class Descent(Result):
         return self.diagnosis.outcome
 
     @property
+    def starts_at_the_best_line(self) -> bool:
+        """Whether the start is as good as the least-squares line, so that there is nothing to do."""
+        return bool(self.losses[0] - self.problem.lowest_loss <= self.problem.rounding)
+
+    @property
     def share_of_the_way(self) -> float:
-        """The share of the loss above the least-squares line's that the run has got rid of, at most 1."""
-        losses = self.losses
-        way = losses[0] - self.problem.lowest_loss
-        return float((losses[0] - losses[-1]) / way) if way > 0 else float(losses[-1] <= losses[0])
+        """The share of the loss above the least-squares line's that the run has got rid of, at most 1.
+
+        A run that starts at the best line has no way to go: it is there, or it has left for nothing.
+        """
+        first, last = self.losses[[0, -1]] - self.problem.lowest_loss
+        if self.starts_at_the_best_line:
+            return 1.0 if last <= self.problem.rounding else -math.inf
+        return float((first - last) / first)
 
     @property
     def arrived(self) -> bool:
@@ -93,6 +103,8 @@ class Descent(Result):
         where = f"After {self.steps} steps at learning rate {self.lr:g}: w = {w:.4g}, b = {b:.4g}"
         exact_w, exact_b = self.problem.least_squares
         exact = f"The exact answer is w = {exact_w:.4f}, b = {exact_b:.4f}"
+        if self.starts_at_the_best_line and self.arrived:
+            return f"{where}. {exact}: it starts at the least-squares line, there is nothing to do."
         if self.lr > limit:
             return f"{where}. {exact}. {' '.join(self.diagnosis.advice)}"
         if self.arrived:

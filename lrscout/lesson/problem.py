@@ -55,6 +55,11 @@ class Problem:
         return float(np.mean((w * self.x.astype(float) + b - self.y.astype(float)) ** 2))
 
     @cached_property
+    def rounding(self) -> float:
+        """How far above the lowest loss a line may lie that in single precision is as good as the best one."""
+        return float(np.finfo(np.float32).eps ** 2 * np.mean(self.y.astype(float) ** 2))
+
+    @cached_property
     def eigenvalues(self) -> Float[np.ndarray, " 2"]:
         """The eigenvalues of the loss's Hessian, the smaller first; they are the same everywhere."""
         x = self.x.astype(float)

@@ -62,13 +62,19 @@ class Story:
         limit = self.problem.max_stable_lr
         jumps = "; ".join("{:.3g}, {:.3g}".format(*large.path[step]) for step in (1, 2, 3))
         flat, steep = self.problem.eigenvalues
+        if small.starts_at_the_best_line:
+            way = "where they began: the start is the best line, there is nothing to do"
+            not_yet = f"from the best line itself {large.lr:g} goes nowhere"
+        else:
+            way = f"{math.floor(100 * small.share_of_the_way)} % of the way down"
+            not_yet = f"on these points {large.lr:g} is not yet"
         return [
             f"Too small: {small.steps} steps at {small.lr:g} end at w = {small.path[-1][0]:.3f}, "
-            f"b = {small.path[-1][1]:.3f}, {math.floor(100 * small.share_of_the_way)} % of the way down.",
+            f"b = {small.path[-1][1]:.3f}, {way}.",
             f"Too large: at {large.lr:g} each step jumps over the valley and lands farther away (w, b = {jumps}; after "
             f"200 steps w = {large.path[200][0]:.1e}). No number of steps will ever help."
             if large.outcome in (Outcome.DIVERGING, Outcome.NON_FINITE)
-            else f"Too large would be a rate above {limit:.3f}; on these points {large.lr:g} is not yet.",
+            else f"Too large would be a rate above {limit:.3f}; {not_yet}.",
             f"The range test raises the rate at every step. {self.ladder}",
             "The surface of the loss over w and b is a long narrow bowl. Its curvatures are "
             f"{steep:.3f} across and {flat:.3f} along, so the limit is 2 / {steep:.3f} = "

@@ -55,6 +55,15 @@ def test_the_lessons_runs_are_what_the_lesson_says(lr: float, steps: int, outcom
     assert lesson(lr, steps).outcome in outcomes
 
 
+@pytest.mark.parametrize("losses", [[3.0, 2.0], [3.0, 2.0, 1.5]])
+def test_few_losses_that_fall_show_a_direction_and_no_more(losses: list[float]) -> None:
+    diagnosis = diagnose(losses, lr=0.1)
+    assert diagnosis.outcome is Outcome.CONVERGING
+    assert "slows" not in str(diagnosis)
+    assert f"{len(losses)} losses show a direction and no more" in str(diagnosis)
+    assert diagnosis.suggested_lr is None
+
+
 def test_the_lessons_words_at_0_9() -> None:
     diagnosis = lesson(0.9).diagnosis
     assert str(diagnosis) == (

@@ -96,12 +96,13 @@ def chromium():
 def open_page(chromium):
     """Return a function that opens an address in a page of its own; afterwards nothing may have gone wrong in any.
 
-    A page goes wrong by an error in the console, an exception, or a request to anything but its own server.
+    A page goes wrong by an error in the console, an exception, or a request to anything but its own server. What the
+    test is about is `expected` to be complained of.
     """
     faults: list[str] = []
     with ExitStack() as opened:
 
-        def open_page(address: str, **options):
+        def open_page(address: str, expected: str | None = None, **options):
             context = chromium.new_context(**{"viewport": WIDE, "color_scheme": "light", **options})
             opened.callback(context.close)
             page = context.new_page()
@@ -110,7 +111,11 @@ def open_page(chromium):
             def is_ours(request) -> bool:
                 return request.url.startswith((home, "data:", f"blob:{home}"))
 
-            page.on("console", lambda said: said.type in ("error", "warning") and faults.append(said.text))
+            def hear(said) -> None:
+                if said.type in ("error", "warning") and not (expected and expected in said.text):
+                    faults.append(said.text)
+
+            page.on("console", hear)
             page.on("pageerror", lambda error: faults.append(str(error)))
             page.on("request", lambda asked: is_ours(asked) or faults.append(f"request to {asked.url}"))
             page.goto(address)
@@ -118,3 +123,16 @@ def open_page(chromium):
 
         yield open_page
     assert not faults, faults
+
+
+@pytest.fixture
+def lesson(site, open_page):
+    """Return a function that opens the lesson in a state."""
+
+    def open_lesson(fragment: str = "", **options):
+        page = open_page(f"{site}{fragment}", **options)
+        page.wait_for_selector(".lesson-stage .map canvas")
+        page.wait_for_function("() => document.querySelectorAll('.lesson-stage .uplot').length > 0")
+        return page
+
+    return open_lesson

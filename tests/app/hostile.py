@@ -51,11 +51,22 @@ def check_harmless(found: Any, folder: Path, status: int) -> None:
     for word in (SECRET, str(folder), folder.name, "Traceback", "site-packages"):
         assert word not in found.text
     if status >= 400:
-        assert found.headers["content-type"] == "application/json"
-        error = found.json()["error"]
-        assert len(error.split()) > 2
-        assert error.endswith((".", "?", "node frontend/build.mjs")), error
-        assert "<" not in found.text
+        check_sentence(found)
+
+
+def check_refused(found: Any, folder: Path) -> None:
+    """What the answer must be to a question that is as it should be, on something that is not there."""
+    check_harmless(found, folder, 200)
+    check_sentence(found)
+
+
+def check_sentence(found: Any) -> None:
+    """What the reason of a refusal must be."""
+    assert found.headers["content-type"] == "application/json"
+    error = found.json()["error"]
+    assert len(error.split()) > 2
+    assert error.endswith((".", "?", "node frontend/build.mjs")), error
+    assert "<" not in found.text
 
 
 def check_no_fault(found: Any) -> None:

@@ -1,4 +1,7 @@
-"""The page served from a thread, and pages of a browser that nothing goes wrong on unseen."""
+"""The page served from a thread, and pages of a browser that nothing goes wrong on unseen.
+
+from tests.app.opened import opened as opened  # a pytest fixture
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uvicorn
 
 from lrscout.app.serve import listen
@@ -77,3 +81,11 @@ class Opened:
         elsewhere = [url for url in self.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
         assert self.complaints == []
         assert elsewhere == []
+
+
+@pytest.fixture
+def opened(chromium: Any, static: Path) -> Generator[Opened]:
+    """Pages of the built front end, none of which may have complained at the end."""
+    found = Opened(chromium)
+    yield found
+    found.close()

@@ -15,6 +15,7 @@ import pytest
 import lrscout
 from lrscout.logs.read import read_log
 from tests.app.opened import Opened, served
+from tests.app.opened import opened as opened
 
 expect = pytest.importorskip("playwright.sync_api", reason="needs Playwright").expect
 
@@ -31,13 +32,6 @@ DROP = """(zone, [name, content]) => {
     zone.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
   }
 }"""
-
-
-@pytest.fixture
-def opened(chromium: Any, static: Path) -> Generator[Opened]:
-    found = Opened(chromium)
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="module")
@@ -202,14 +196,55 @@ class TestPastedLosses:
         page.get_by_role("button", name="Diagnose").click()
         assert verdict(page) == told(lrscout.diagnose([2.0, 2.9, 9.0, 80, 7000, float("nan"), float("inf")]))
 
+    @pytest.mark.parametrize("text", ["3, 2, nan, abc", "[3 2 abc]"])
+    def test_with_a_word_among_them_are_not_taken_for_a_header(self, page: Any, text: str) -> None:
+        page.get_by_label("Or paste the losses").fill(text)
+        page.get_by_role("button", name="Diagnose").click()
+        expect(page.locator(".trouble p")).to_contain_text("“abc” is no number")
+        assert page.get_by_label("Take as the loss").count() == 0
+
+    @pytest.mark.parametrize("rate", ["fast", "-1", "0"])
+    def test_with_a_rate_that_is_none_say_so(self, page: Any, rate: str) -> None:
+        page.get_by_label("Or paste the losses").fill("3 2 1")
+        page.get_by_label("Their learning rate").fill(rate)
+        page.keyboard.press("Enter")
+        expect(page.locator(".trouble p")).to_contain_text(
+            f"must be a number above zero, such as 0.1, but it is “{rate}”"
+        )
+        assert page.get_by_label("Take as the loss").count() == 0
+
+    def test_that_are_too_few_to_show_a_bend_are_not_said_to_slow(self, page: Any) -> None:
+        page.get_by_label("Or paste the losses").fill("3, 2")
+        page.get_by_role("button", name="Diagnose").click()
+        assert verdict(page) == told(lrscout.diagnose([3, 2]))
+        assert "slow" not in page.locator(".judgement").text_content()
+
+    def test_are_told_once_what_became_of_them(self, page: Any) -> None:
+        page.get_by_role("button", name="Try an example").click()
+        verdict(page)
+        assert page.locator(".judgement").text_content().count("no number of steps will help") == 1
+
+
+class TestARateOfALog:
+    def test_that_is_none_leaves_the_answer_where_it_is(self, page: Any) -> None:
+        drop(page, "log.csv", LOGS["metrics.csv"])
+        verdict(page)
+        field = page.get_by_label("Learning rate of the run")
+        field.fill("fast")
+        page.keyboard.press("Enter")
+        assert "must be a number above zero" in field.evaluate("field => field.validationMessage")
+        assert page.locator(".judgement").is_visible()
+        field.fill("0.9")
+        page.keyboard.press("Enter")
+        expect(page.locator(".judgement")).to_contain_text("Keep the rate, 0.9.")
+
 
 class TestABadLog:
     @pytest.mark.parametrize(
         "content", [b"", b"\x00\xff\x17binary", b"[" * 100, b"name,kind\na,b\n", b"loss\n1.0\n"],
         ids=["empty", "binary", "deep", "without numbers", "one loss"],
     )  # fmt: skip
-    def test_is_told_in_a_sentence(self, page: Any, opened: Opened, content: bytes) -> None:
-        opened.expect("422")
+    def test_is_told_in_a_sentence(self, page: Any, content: bytes) -> None:
         drop(page, "bad.csv", content)
         alert = page.locator(".trouble p")
         alert.wait_for()
@@ -218,16 +253,30 @@ class TestABadLog:
         assert "Traceback" not in alert.text_content()
         assert "/tmp" not in alert.text_content()
 
-    def test_is_forgotten_when_a_good_one_comes(self, page: Any, opened: Opened) -> None:
-        opened.expect("422")
+    def test_is_forgotten_when_a_good_one_comes(self, page: Any) -> None:
         drop(page, "bad.csv", b"")
         page.locator(".trouble p").wait_for()
         drop(page, "metrics.csv", LOGS["metrics.csv"])
         assert verdict(page)[0] == "Converging"
         assert not page.locator(".trouble").is_visible()
 
-    def test_offers_its_columns_where_none_is_called_a_loss(self, page: Any, opened: Opened) -> None:
-        opened.expect("422")
+    def test_leaves_no_verdict_of_another_to_be_heard(self, page: Any) -> None:
+        drop(page, "metrics.csv", LOGS["metrics.csv"])
+        said = page.locator("main [aria-live=polite]")
+        expect(said).to_contain_text("Converging")
+        drop(page, "bad.csv", b"")
+        page.locator(".trouble p").wait_for()
+        expect(said).to_be_empty()
+
+    def test_is_told_in_words_of_the_page_and_offers_what_would_help(self, page: Any) -> None:
+        drop(page, "named.csv", b"misery,joy\n3,1\n2,2\n")
+        expect(page.locator(".trouble p")).to_contain_text("Choose it below.")
+        assert "--" not in page.locator(".trouble p").text_content()
+        drop(page, "header.csv", b"step,loss\n")
+        expect(page.locator(".trouble p")).to_contain_text("no rows")
+        assert page.get_by_label("Take as the loss").count() == 0
+
+    def test_offers_its_columns_where_none_is_called_a_loss(self, page: Any) -> None:
         content = ("misery,joy\n" + "".join(f"{loss},{-loss}\n" for loss in FALLING)).encode()
         drop(page, "named.csv", content)
         page.get_by_label("Take as the loss").select_option("misery")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from itertools import product
 
 import numpy as np
 import pytest
@@ -216,6 +217,70 @@ def test_promised_steps_are_enough(compute, lr):
     run = descend(sample_problem(), numpy_engine(sample_problem()), lr, promised)
     assert run.arrived
     assert not run.first(int(0.85 * promised)).arrived
+
+
+MOMENTA = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99)
+RATES = (0.001, 0.01, 0.05, 0.1, 0.3, 0.5, 0.7, 0.77, 0.7747, 0.776, 0.78, 0.9, 1.5, 2.0, 3.0, 10.0)
+BUDGETS = (1, 2, 3, 5, 10, 20, 30, 40, 60, 80, 100, 150, 200, 400, 1000)
+
+
+def test_nobody_is_told_to_take_fewer_steps_than_they_took(compute):
+    choices = list(product(RATES, BUDGETS, MOMENTA))
+    found = compute(*((1, "runOf", [choice(lr, (0, -1), steps, momentum)]) for lr, steps, momentum in choices))
+    promises = 0
+    for (_, steps, _), result in zip(choices, found, strict=True):
+        verdict = result["verdict"]
+        promised = re.search(r"about ([\d\u2009]+) would", verdict["sentence"])
+        promises += promised is not None
+        assert promised is None or int(promised[1].replace("\u2009", "")) > steps, verdict["sentence"]
+        assert verdict["words"] != "arrived" or "%" not in verdict["detail"]
+        assert "99\u2009%" not in verdict["detail"] or verdict["words"] == "close"
+    assert promises > 200
+
+
+@pytest.mark.parametrize(("lr", "momentum"), [(0.5, 0.9), (0.05, 0.9), (0.9, 0.8), (0.7, 0.95), (0.9, 0.99), (0.3, 0)])
+def test_after_the_promised_steps_nobody_swings_out_again(compute, lr, momentum):
+    (short,) = compute((1, "runOf", [choice(lr, (0, -1), 2, momentum)]))
+    promised = int(
+        re.search(r"about ([\d\u2009]+) would arrive", short["verdict"]["sentence"])[1].replace("\u2009", "")
+    )
+    problem = sample_problem()
+    path = momentum_loop(problem, lr, (0, -1), momentum, 2 * promised)
+    losses = problem.loss(path[:, 0], path[:, 1])
+    outside = losses - problem.lowest_loss > 1e-5 * (losses[0] - problem.lowest_loss)
+    last_outside = np.flatnonzero(outside)[-1]
+    # The promise is rounded up to two digits.
+    assert 0.89 * promised < last_outside + 1 <= promised
+
+
+def test_passing_the_best_line_is_not_staying_there(compute):
+    (found,) = compute((1, "runOf", [choice(0.5, (0, -1), 40, 0.8)]))
+    assert "after 40 steps it just passes the best line; about 52 would stay there" in found["verdict"]["sentence"]
+
+
+@pytest.mark.parametrize(("lr", "steps"), [(0.9, 3), (0.9, 200), (0.001, 3), (0.5, 1)])
+def test_a_start_at_the_best_line_has_nothing_to_do(compute, lr, steps):
+    (found,) = compute((0, "runOf", [choice(lr, (0.1, 0.5), steps)]))
+    assert found["verdict"]["words"] == "arrived"
+    assert found["verdict"]["sentence"] == "It starts at the best line: there is nothing to do."
+    assert "%" not in found["verdict"]["detail"]
+    run = descend(noisy(0), numpy_engine(noisy(0), 0.1, 0.5), lr, steps)
+    assert run.words == "arrived"
+
+
+def test_rounding_is_pythons(compute):
+    for scale, found in zip((0, 1, 3), compute(*((scale, "problemOf", []) for scale in (0, 1, 3))), strict=True):
+        assert found["rounding"] == pytest.approx(noisy(scale).rounding, rel=1e-6)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9, 0.99])
+def test_a_tenth_is_held_against_the_steps_that_it_takes(compute, momentum):
+    (found,) = compute((1, "rangeTest", [{"w": 0, "b": -1}, momentum]))
+    path = momentum_loop(sample_problem(), found["tenth"], (0, -1), momentum, 2 * found["arrival"])
+    losses = sample_problem().loss(path[:, 0], path[:, 1]) - sample_problem().lowest_loss
+    assert np.flatnonzero(losses > 1e-5 * losses[0])[-1] + 1 == pytest.approx(found["arrival"], abs=2)
+    # The slider ends at 1000 steps, and with a momentum of 0.99 the rule does not get there.
+    assert (found["arrival"] <= 1000) == (momentum < 0.99)
 
 
 def test_range_test_is_pythons(compute):

@@ -1,4 +1,4 @@
-"""The lesson in a browser: what is dragged, typed, pressed and shared, the pictures and the verdict follow."""
+"""The lesson in a browser: what is dragged, typed and pressed, the pictures and the verdict follow."""
 
 from __future__ import annotations
 
@@ -7,81 +7,74 @@ import re
 import numpy as np
 import pytest
 
-from lrscout.app.lesson import lesson_points
 from lrscout.lesson.descent import descend
 from lrscout.lesson.engines import numpy_engine
 from lrscout.lesson.problem import sample_problem
 from tests.app.conftest import NARROW, WIDE
+from tests.app.lesson_stage import PICTURES, drawn, rate, settled, shown, verdict
 
 LESSON = {1: (1.448, 1.747), 2: (-0.593, -1.814), 3: (1.991, 2.956)}
 """The first steps at 0.9, as LESSON.md has them."""
 
-PICTURES = ("points", "loss", "bowl", "map")
-
-INK = """
-(root) => [...root.querySelectorAll("canvas")].filter((one) => one.width && one.checkVisibility()).map((canvas) => {
-  // A copy, so that the page's own canvases stay where they are drawn fastest.
-  const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
-  const context = copy.getContext("2d", { willReadFrequently: true });
-  context.drawImage(canvas, 0, 0);
-  const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
-  let sum = 0;
-  let drawn = 0;
-  for (let index = 3; index < pixels.length; index += 4) {
-    if (pixels[index]) drawn += 1;
-    sum = (31 * sum + pixels[index - 3] + 3 * pixels[index - 2] + 7 * pixels[index - 1] + pixels[index]) % 1000000007;
-  }
-  return { drawn: drawn / (pixels.length / 4), sum };
-})
-"""
-
-
-WHAT_HAS_THE_FOCUS = """() => {
-  const one = document.activeElement;
-  return one.getAttribute("aria-label") || one.id || one.innerText;
+PATH_INK = """(selector) => {
+  // How many pixels have the colour of the path.
+  const shown = [...document.querySelectorAll(selector)].filter((one) => one.width && one.checkVisibility());
+  const style = getComputedStyle(document.querySelector(".lrscout")).getPropertyValue("--path").trim();
+  const [red, green, blue] = [1, 3, 5].map((start) => parseInt(style.slice(start, start + 2), 16));
+  return shown.reduce((sum, canvas) => {
+    const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+    const context = copy.getContext("2d");
+    context.drawImage(canvas, 0, 0);
+    const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
+    let count = 0;
+    for (let at = 0; at < pixels.length; at += 4) {
+      if (pixels[at] === red && pixels[at + 1] === green && pixels[at + 2] === blue) count += 1;
+    }
+    return sum + count;
+  }, 0);
 }"""
 
+NOTE_THE_TEXTS = """() => {
+  window.written = [];
+  const write = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+    if (this.canvas.closest(".panel.loss")) {
+      const width = this.measureText(text).width;
+      const left = place[0] - (this.textAlign === "right" ? width : this.textAlign === "center" ? width / 2 : 0);
+      window.written.push({ text, left, right: left + width, edge: this.canvas.width });
+    }
+    return write.call(this, text, ...place);
+  };
+}"""
 
-@pytest.fixture
-def lesson(site, open_page):
-    """Return a function that opens the lesson in a state."""
+NOTE_THE_PLATES = """() => {
+  // The grounds of the names on the map, of the newest drawing.
+  window.plates = [];
+  const { roundRect, clearRect } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.clearRect = function (...given) {
+    if (this.canvas.closest(".panel.map")) window.plates = [];
+    return clearRect.apply(this, given);
+  };
+  CanvasRenderingContext2D.prototype.roundRect = function (...given) {
+    if (this.canvas.closest(".panel.map")) window.plates.push(given.slice(0, 4));
+    return roundRect.apply(this, given);
+  };
+}"""
 
-    def open_lesson(fragment: str = "", **options):
-        page = open_page(f"{site}{fragment}", **options)
-        page.wait_for_selector(".lesson-stage .map canvas")
-        page.wait_for_function("() => document.querySelectorAll('.lesson-stage .uplot').length > 0")
-        return page
-
-    return open_lesson
-
-
-def shown(page) -> dict[str, str]:
-    """Return what the stage says it shows."""
-    return page.evaluate("({...document.querySelector('.lesson-stage').dataset})")
-
-
-def settled(page, **wanted) -> dict[str, str]:
-    """Wait until the stage shows some values, and return all."""
-    for name, value in wanted.items():
-        page.wait_for_function(
-            "([name, value]) => document.querySelector('.lesson-stage').dataset[name] === value", arg=[name, str(value)]
-        )
-    return shown(page)
-
-
-def verdict(page) -> str:
-    return page.locator(".verdict strong").inner_text()
-
-
-def drawn(page) -> dict[str, list[dict[str, float]]]:
-    """Return for each picture, and each of its layers, how much of it is covered and a sum over its pixels."""
-    # Two frames, so that what was set has been drawn.
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    return {name: page.locator(f".panel.{name}").evaluate(INK) for name in PICTURES}
-
-
-def rate(page):
-    return page.get_by_role("slider", name="Learning rate")
+NOTE_THE_ORDER = """() => {
+  window.order = [];
+  const top = [...document.querySelectorAll(".panel.map canvas")].at(-1);
+  const note = (method, what) => {
+    const before = CanvasRenderingContext2D.prototype[method];
+    CanvasRenderingContext2D.prototype[method] = function (...given) {
+      if (this.canvas === top) window.order.push(what(given));
+      return before.apply(this, given);
+    };
+  };
+  note("lineTo", () => "hair");
+  note("roundRect", () => "ground");
+  note("fillText", ([text]) => text);
+}"""
 
 
 def test_pictures_follow_the_rate_while_it_is_dragged(lesson):
@@ -151,7 +144,11 @@ def test_steps_one_two_three_are_the_lessons(lesson):
             "0.9 is above the limit 0.775: every step lands farther away; no number of steps will help.",
         ),
         ("NaN", "nan", "10 is above the limit 0.775: every step lands farther away, until the numbers overflow"),
-        ("Range test", "arrived", "0.233 is below the limit 0.775"),
+        (
+            "Range test",
+            "arrived",
+            "The range test's loss is lowest at a learning rate of 2.33; a tenth of that, 0.233,",
+        ),
     ],
 )
 def test_scenes(lesson, scene, outcome, sentence):
@@ -169,9 +166,94 @@ def test_range_test_scene_shows_the_minimum_and_a_tenth_of_it(lesson):
     page.get_by_role("button", name="Range test let the rate rise").click()
     settled(page, lr=0.233)
     chart = page.locator(".panel.loss .chart:visible")
-    found = "The range test's loss is lowest at a learning rate of 2.33; a tenth of that is 0.233."
+    found = "The range test's loss is lowest at a learning rate of 2.33; a tenth of that, 0.233, is a good choice."
     assert found in chart.get_attribute("aria-label")
-    assert found in page.locator(".verdict .detail").inner_text()
+    assert verdict(page) == found
+    assert page.locator(".verdict .words").inner_text() == "range test"
+    detail = page.locator(".verdict .detail").inner_text()
+    assert detail.startswith("0.233 is below the limit 0.775: after 200 steps it has arrived at the best line.")
+
+
+def test_range_test_says_where_its_rule_fails(lesson):
+    page = lesson("#/lesson?lr=0.5&steps=200&momentum=0.99&look=range")
+    assert verdict(page) == (
+        "The range test's loss is lowest at a learning rate of 0.000793. Here the rule fails: a tenth of that, "
+        "7.93\u2009\N{MULTIPLICATION SIGN}\u200910⁻⁵, takes about 3\u2009600 steps to arrive."
+    )
+    assert page.locator(".verdict .words").inner_text() == "range test: no answer"
+
+
+def test_labels_of_a_range_test_are_whole_at_both_ends(lesson):
+    page = lesson("#/lesson?lr=0.5&steps=200&momentum=0.98&look=range")
+    page.evaluate(NOTE_THE_TEXTS)
+    slider = page.get_by_role("slider", name="Momentum")
+    slider.focus()
+    page.keyboard.press("End")
+    page.wait_for_function("() => document.querySelector('.verdict .words').textContent.includes('no answer')")
+    drawn(page)
+    labels = [word for word in page.evaluate("window.written") if re.match("a tenth|lowest", word["text"])]
+    assert {label["text"].split()[0] for label in labels} == {"a", "lowest"}
+    # The axis on the left takes 46 pixels, and a label that began there would be cut off.
+    assert all(label["left"] >= 40 and label["right"] <= label["edge"] for label in labels)
+
+
+def test_names_on_the_map_leave_each_other_room(lesson):
+    for fragment in ("", "?lr=0.233&steps=200", "?momentum=0.9", "?momentum=0.99", "?w=0.1&b=0.5&noise=0"):
+        page = lesson(f"#/lesson{fragment}")
+        page.evaluate(NOTE_THE_PLATES)
+        rate(page).focus()
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_function("() => window.plates.length > 0")
+        drawn(page)
+        plates = page.evaluate("window.plates")
+        left, top, width, height = np.array(plates).T
+        room = page.locator(".panel.map .heatmap").bounding_box()
+        assert (left >= 46).all()
+        assert (left + width <= room["width"]).all()
+        assert (top >= 0).all()
+        assert (top + height <= room["height"] - 30).all()
+        # The last is the limit's, which goes out of the way of the others.
+        beside = (left[:-1] >= left[-1] + width[-1]) | (left[:-1] + width[:-1] <= left[-1])
+        assert (beside | (np.abs(top[:-1] - top[-1]) >= height[-1])).all()
+
+
+def test_range_test_from_the_best_line_finds_nothing(lesson):
+    page = lesson("#/lesson?lr=0.5&steps=200&w=0.1&b=0.5&noise=0&look=range")
+    assert verdict(page).startswith("A range test finds nothing here")
+
+
+@pytest.mark.parametrize("steps", [3, 200])
+def test_a_start_at_the_best_line_is_shown_with_its_loss(lesson, steps):
+    page = lesson(f"#/lesson?lr=0.9&steps={steps}&w=0.1&b=0.5&noise=0")
+    assert verdict(page) == "It starts at the best line: there is nothing to do."
+    assert shown(page)["outcome"] == "arrived"
+    drawn(page)
+    assert page.evaluate(PATH_INK, ".panel.loss .chart canvas") > 300
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_no_half_steps_are_named(lesson, steps):
+    page = lesson("#/lesson?steps=200")
+    page.evaluate(NOTE_THE_TEXTS)
+    page.locator(f".walk button[data-step='{steps}']").click()
+    settled(page, steps=steps)
+    drawn(page)
+    written = {word["text"] for word in page.evaluate("window.written")}
+    assert {"0", str(steps)} <= written
+    assert not {"0.5", "1.5", "2.5"} & written
+
+
+def test_names_on_the_map_stand_above_the_cross_hair(lesson):
+    page = lesson()
+    page.evaluate(NOTE_THE_ORDER)
+    rate(page).focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("() => window.order.length > 0")
+    drawn(page)
+    order = page.evaluate("window.order")
+    assert {"too slow", "on its way", "close", "arrived"} < set(order)
+    assert max(place for place, what in enumerate(order) if what == "hair") < order.index("too slow")
+    assert "ground" in order[: order.index("too slow")]
 
 
 def test_limit_follows_the_momentum_and_is_marked_at_the_slider(lesson):
@@ -193,97 +275,6 @@ def test_click_on_the_map_chooses(lesson):
     assert 0.03 < float(state["lr"]) < 0.8
 
 
-def test_keyboard_alone_is_enough(lesson):
-    page = lesson("#/lesson?lr=0.5&steps=100")
-    rate(page).focus()
-    page.keyboard.press("ArrowRight")
-    page.wait_for_function("() => parseFloat(document.querySelector('.lesson-stage').dataset.lr) > 0.5")
-    page.keyboard.press("Home")
-    settled(page, lr=0.001)
-    page.keyboard.press("End")
-    settled(page, lr=10, outcome="nan")
-    page.get_by_role("slider", name="Steps").focus()
-    page.keyboard.press("ArrowRight")
-    page.wait_for_function("() => parseInt(document.querySelector('.lesson-stage').dataset.steps) > 100")
-
-    page.locator(".panel.map .heatmap").focus()
-    page.keyboard.press("ArrowDown")
-    page.wait_for_function("() => parseFloat(document.querySelector('.lesson-stage').dataset.lr) < 10")
-    page.locator(".panel.bowl .surface").focus()
-    before = drawn(page)["bowl"]
-    page.keyboard.press("ArrowLeft")
-    turned = drawn(page)["bowl"]
-    assert before[0]["sum"] != turned[0]["sum"]
-    page.keyboard.press("Home")
-    assert drawn(page)["bowl"][0]["sum"] == before[0]["sum"]
-
-
-def test_everything_that_can_be_used_has_a_name_and_can_be_reached(lesson):
-    page = lesson()
-    nameless = page.evaluate(
-        """[...document.querySelectorAll("button, input, a, [tabindex='0']")]
-        .filter((one) => one.checkVisibility())
-        .filter((one) => !(one.innerText || one.ariaLabel || one.labels?.length)).map((one) => one.outerHTML)"""
-    )
-    assert nameless == []
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.innerText") == "Skip to the content"
-    seen = set()
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        seen.add(page.evaluate(WHAT_HAS_THE_FOCUS))
-    assert len(seen) > 30
-
-
-def test_verdict_is_said_aloud_once_the_slider_rests(lesson):
-    page = lesson()
-    rate(page).focus()
-    for _ in range(5):
-        page.keyboard.press("ArrowLeft")
-    status = page.locator(".lesson-stage [role=status]")
-    page.wait_for_function("() => document.querySelector('.lesson-stage [role=status]').textContent.includes('limit')")
-    assert verdict(page) in status.inner_text()
-
-
-def test_link_restores_the_state(lesson):
-    page = lesson()
-    page.get_by_role("spinbutton", name="Learning rate, exactly").fill("0.31")
-    page.keyboard.press("Enter")
-    for name in ("Start w", "Start b", "Noise", "Momentum"):
-        page.get_by_role("slider", name=name).focus()
-        page.keyboard.press("ArrowRight")
-    page.get_by_role("button", name="range test", exact=True).first.click()
-    page.wait_for_function("() => location.hash.includes('look=range') && location.hash.includes('momentum=0.01')")
-    state, link = shown(page), page.evaluate("location.hash")
-    assert re.search(r"lr=0\.31&steps=3&w=0\.05&b=-0\.95&noise=1\.05&momentum=0\.01", link)
-    other = shown(lesson(link))
-    assert {**state, "updates": ""} == {**other, "updates": ""}
-
-
-@pytest.mark.parametrize(
-    "fragment",
-    [
-        "#/lesson?lr=NaN&steps=-5",
-        "#/lesson?lr=1e999&steps=1e9&w=x&momentum=7",
-        "#/nowhere",
-        "#/lesson?%",
-        "#/constructor",
-    ],
-)
-def test_wrong_links_open_the_lesson_within_its_bounds(lesson, fragment):
-    state = shown(lesson(fragment))
-    assert 1e-3 <= float(state["lr"]) <= 10
-    assert 1 <= int(state["steps"]) <= 1000
-
-
-def test_back_and_links_inside_the_page_are_followed(lesson):
-    page = lesson("#/lesson?lr=0.5&steps=10")
-    page.evaluate("location.hash = '#/lesson?lr=0.2&steps=10'")
-    settled(page, lr=0.2)
-    page.go_back()
-    settled(page, lr=0.5)
-
-
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_both_widths_and_themes(lesson, viewport, scheme):
@@ -296,67 +287,9 @@ def test_both_widths_and_themes(lesson, viewport, scheme):
     assert all(any(layer["drawn"] > 0.005 for layer in layers) for layers in drawn(page).values())
 
 
-def test_theme_button_is_remembered(lesson):
-    page = lesson()
-    page.get_by_role("button", name="Switch to the dark theme").click()
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-    page.reload()
-    page.wait_for_selector(".lesson-stage")
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-
-
 def test_pictures_follow_the_window(lesson):
     page = lesson()
     page.set_viewport_size(NARROW)
     page.wait_for_function("() => document.querySelector('.panel.map canvas').clientWidth < 380")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert all(any(layer["drawn"] > 0.005 for layer in layers) for layers in drawn(page).values())
-
-
-WIDGET = """
-async (points) => {
-  const traits = { points, lr: 0.5, steps: 200, w: 0, b: -1, noise: 1, momentum: 0, verdict: "" };
-  const heard = {};
-  const model = {
-    get: (name) => traits[name],
-    set(name, value) {
-      traits[name] = value;
-      for (const listener of heard[`change:${name}`] ?? []) listener();
-    },
-    save_changes: () => { window.saved = { ...traits }; },
-    on: (event, listener) => (heard[event] ??= []).push(listener),
-    off: (event, listener) => { heard[event] = heard[event].filter((one) => one !== listener); },
-  };
-  const { default: widget } = await import(new URL("static/lrscout.js", document.baseURI));
-  const [first, second] = [document.createElement("div"), document.createElement("div")];
-  document.body.replaceChildren(first, second);
-  const stops = [widget.render({ model, el: first }), widget.render({ model, el: second })];
-  window.widget = { model, stop: () => stops.forEach((stop) => stop()), heard };
-}
-"""
-
-
-def test_widget_shares_its_state_with_python_and_asks_no_server(lesson):
-    page = lesson()
-    page.evaluate(WIDGET, lesson_points())
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
-    first, second = page.locator(".lesson-stage").first, page.locator(".lesson-stage").last
-    assert first.get_attribute("data-outcome") == "arrived"
-    assert page.evaluate("() => window.saved.verdict").startswith("0.5 is below the limit 0.775")
-
-    first.get_by_role("button", name="Jumping").click()
-    page.wait_for_function("() => window.saved.lr === 0.9 && window.saved.steps === 3")
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('.lesson-stage')].every(({ dataset }) => dataset.lr === '0.9')"
-    )
-    page.wait_for_function("() => window.saved.verdict.startsWith('0.9 is above the limit')")
-
-    page.evaluate("() => window.widget.model.set('lr', 0.25)")
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('.lesson-stage')].every(({ dataset }) => dataset.lr === '0.25')"
-    )
-    assert second.locator(".verdict strong").inner_text().startswith("0.25 is below the limit 0.775")
-    page.evaluate("() => window.widget.stop()")
-    assert page.evaluate("() => Object.values(window.widget.heard).flat().length") == 0
-    assert asked == []

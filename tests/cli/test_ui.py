@@ -92,13 +92,17 @@ def test_it_answers_and_stops_by_control_c(tmp_path: Path, built: Path) -> None:
     assert (process.returncode, rest, errors) == (0, "", "lrscout: Stopped.\n")
 
 
-def test_studies_that_come_later_are_found(tmp_path: Path, built: Path) -> None:
-    with running(tmp_path, built, "--json") as (line, _):
+@pytest.mark.parametrize("name", [None, "runs.db"])
+def test_studies_that_come_later_are_found(tmp_path: Path, built: Path, name: str | None) -> None:
+    option = [] if name is None else ["--store", tmp_path / name]
+    with running(tmp_path, built, "--json", *option) as (line, _):
         told = json.loads(line)
         assert set(told) == {"address"}
-        assert json.loads(answer(told["address"], "api/studies"))["store"] is None
-        begun(tmp_path / "lrscout.db")
-        assert json.loads(answer(told["address"], "api/studies"))["store"] == "lrscout.db"
+        listed = json.loads(answer(told["address"], "api/studies"))
+        assert (listed["store"], listed["awaited"]) == (None, name or "lrscout.db")
+        assert not (tmp_path / listed["awaited"]).exists()
+        begun(tmp_path / listed["awaited"])
+        assert json.loads(answer(told["address"], "api/studies"))["store"] == listed["awaited"]
 
 
 def test_others_need_the_token_that_is_printed_once(tmp_path: Path, built: Path) -> None:
@@ -147,9 +151,12 @@ def test_a_token_file_that_cannot_be_used(tmp_path: Path, content: str | None, m
         assert sentence in refused("--token-file", file, "--host", "0.0.0.0", code=2)
 
 
-def test_a_store_that_is_not_there(tmp_path: Path) -> None:
-    assert f"There is no store in {tmp_path / 'no.db'}." in refused("--store", tmp_path / "no.db", code=1)
-    assert not (tmp_path / "no.db").exists()
+def test_a_database_that_cannot_be_reached() -> None:
+    pytest.importorskip("psycopg")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    # Nobody listens there any more.
+    refused("--store", f"postgresql+psycopg://me@127.0.0.1:{port}/runs", code=1)
 
 
 def test_a_store_that_is_none(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -82,6 +84,52 @@ def test_below_the_limit_it_creeps_home_and_above_it_does_not() -> None:
     numpy = make_engine("numpy", PROBLEM)
     assert descend(PROBLEM, numpy, 0.77, 1000).arrived
     assert descend(PROBLEM, numpy, 0.78, 1000).words == "jumps away"
+
+
+@pytest.mark.parametrize("lr", LRS[:5])
+def test_who_has_arrived_lies_on_the_best_line(lr: float) -> None:
+    run = descend(PROBLEM, make_engine("numpy", PROBLEM), lr, STEPS[-1])
+    away = np.abs(run.path - PROBLEM.least_squares).max(axis=1)
+    arrived = [run.first(steps).arrived for steps in range(1, run.steps + 1)]
+    assert (away[1:][arrived] < 0.02).all()
+    # Without momentum nobody leaves again, and nobody is held up who is there to four digits.
+    assert sorted(arrived) == arrived
+    assert all(np.array(arrived)[away[1:] < 5e-5])
+
+
+def test_the_table_of_the_docs_is_the_storys() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "lesson.md").read_text(encoding="utf-8")
+    for lr, words in tell(PROBLEM, make_engine("numpy", PROBLEM)).table:
+        assert f"| {lr:g} | {' | '.join(words)} |" in page
+
+
+@pytest.mark.parametrize(("lr", "steps"), [(0.001, 3), (0.5, 200), (0.9, 1)])
+def test_a_start_at_the_best_line_has_nothing_to_do(lr: float, steps: int) -> None:
+    problem = sample_problem(noise=0.0)
+    run = descend(problem, make_engine("numpy", problem, 0.1, 0.5), lr, steps)
+    assert (run.words, run.share_of_the_way) == ("arrived", 1.0)
+    assert str(run).endswith("it starts at the least-squares line, there is nothing to do.")
+
+
+def test_from_the_best_line_a_rate_far_too_large_still_flies_away() -> None:
+    problem = sample_problem(noise=0.0)
+    run = descend(problem, make_engine("numpy", problem, 0.1, 0.5), 10.0, 20)
+    assert run.starts_at_the_best_line
+    assert run.words == "jumps away"
+    assert "nothing to do" not in str(run)
+
+
+def test_the_story_from_the_best_line() -> None:
+    problem = sample_problem(noise=0.0)
+    story = tell(problem, make_engine("numpy", problem, 0.1, 0.5))
+    told = " ".join(story.after_the_table)
+    assert "the start is the best line, there is nothing to do" in told
+    assert "from the best line itself 0.9 goes nowhere" in told
+
+
+def test_the_start_of_the_lesson_is_not_the_best_line() -> None:
+    for problem in (PROBLEM, sample_problem(noise=0.0)):
+        assert not descend(problem, make_engine("numpy", problem), 0.5, 1).starts_at_the_best_line
 
 
 def test_the_story_tells_all_nine_points() -> None:

@@ -1,15 +1,16 @@
 /** The answer: the verdict, the advice, the curve, and the numbers that show it. */
 
 import { element, fill, freshId } from "../kit/element";
+import { framed } from "../kit/framed";
 import { general } from "../kit/numbers";
+import { capitalised, outcomeName } from "../kit/outcomes";
 import { palette, type Role } from "../kit/palette";
+import { fileName, saveButton, savePicture, saveText } from "../kit/save";
+import { csvOf, pairs } from "../kit/table";
 import { onThemeChange } from "../kit/theme";
-import { framed } from "../studies/framed";
-import { fileName, saveButton, savePicture, saveText } from "../studies/save";
-import { csvOf, pairs } from "../studies/table";
-import { capitalised, outcomeMeaning, outcomeName } from "../studies/words";
 import type { Diagnosed, Question } from "./contract";
 import { logCurve, seriesOf } from "./curve";
+import { troubleOfRate } from "./pasted";
 import type { LogFile } from "./requests";
 
 export interface Answer {
@@ -54,12 +55,11 @@ export function answerView(log: LogFile, answer: Diagnosed, asked: Question, onQ
 
 function verdict({ diagnosis, notes = [] }: Diagnosed): HTMLElement {
   const { outcome, advice } = diagnosis;
-  const meaning = outcomeMeaning(outcome);
   return element(
     "div",
     { class: "judgement" },
     element("h2", {}, element("span", { class: "outcome-dot", "data-outcome": outcome, "aria-hidden": "true" }), capitalised(outcomeName(outcome))),
-    meaning !== "" && element("p", { class: "meaning" }, `${capitalised(meaning)}.`),
+    // What an outcome means in general is left out: the first advice says it of this run, as far as its losses show it.
     element("ul", { class: "advice" }, ...advice.map((sentence) => element("li", {}, sentence))),
     ...notes.map((note) => element("p", { class: "hint" }, note)),
   );
@@ -84,8 +84,15 @@ function rateField(known: string | null, onRate: (lr: string | null) => void): H
     size: 8,
     placeholder: "unknown",
     value: known ?? "",
-    on: { change: () => onRate(field.value.trim() || null) },
+    on: { change: take, input: () => field.setCustomValidity("") },
   });
+
+  function take(): void {
+    const rate = field.value.trim();
+    field.setCustomValidity(troubleOfRate(rate) ?? "");
+    // What is on the page stays there while the reader mends what was typed.
+    if (field.reportValidity()) onRate(rate || null);
+  }
   return element("span", { class: "choice" }, element("label", { for: id }, "Learning rate of the run"), field);
 }
 

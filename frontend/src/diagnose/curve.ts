@@ -1,7 +1,7 @@
 /** The curve of a log: its losses, smoothed where they are noisy, its evaluations, and where the numbers end. */
 
-import { lineChart, type ChartSeries, type LineChart, type Mark } from "../pictures/line_chart";
 import { general } from "../kit/numbers";
+import { lineChart, type ChartSeries, type LineChart, type Mark } from "../pictures/line_chart";
 import type { Diagnosed, LogCurve } from "./contract";
 
 const DECADES = 2;

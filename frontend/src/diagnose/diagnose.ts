@@ -1,11 +1,11 @@
 /** A log goes in; how the run went, why, and what would mend it come out. */
 
 import "./diagnose.css";
+import { Refusal, sentence } from "../kit/asking";
 import { element, fill, setText } from "../kit/element";
+import { latest } from "../kit/latest";
 import type { Part } from "../kit/part";
 import { statusLine } from "../kit/status";
-import { latest } from "../studies/latest";
-import { Refusal, sentence } from "../studies/requests";
 import { answerView, choice, type Answer } from "./answer";
 import type { Diagnosed, Question } from "./contract";
 import { intake } from "./intake";
@@ -67,6 +67,7 @@ function mount(el: HTMLElement): () => void {
       runs.length > 0 && choice("Take the run", runs, null, (run) => send({ run })),
     );
     trouble.hidden = false;
+    status.say("");
   }
 
   const title = element("h1", {}, "Diagnose");

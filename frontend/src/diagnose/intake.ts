@@ -1,7 +1,8 @@
 /** The way in: a file that is dropped or chosen, or losses that are pasted. */
 
 import { element, freshId, setText } from "../kit/element";
-import { MOST_BYTES, pastedLog, type LogFile } from "./requests";
+import { pastedLog, troubleIn } from "./pasted";
+import { MOST_BYTES, type LogFile } from "./requests";
 
 export interface Intake {
   readonly element: HTMLElement;
@@ -25,7 +26,7 @@ export function intake(onLog: (file: LogFile) => void, onTrouble: (sentence: str
     "button",
     { type: "button", class: "drop-zone", on: { click: () => chooser.click() } },
     element("span", { class: "drop-title" }, "Drop a training log here, or choose a file"),
-    element("span", { class: "hint" }, "CSV, JSON lines, Keras history, trainer_state.json or a TensorBoard event file. It stays on this machine."),
+    element("span", { class: "hint" }, "CSV, JSON lines, Keras history, trainer_state.json or a TensorBoard event file. It is read in memory by the server of this page and kept nowhere."),
   );
   const title = zone.firstElementChild!;
   const pasteId = freshId("paste");
@@ -63,7 +64,8 @@ export function intake(onLog: (file: LogFile) => void, onTrouble: (sentence: str
 
   function submit(event: Event): void {
     event.preventDefault();
-    if (text.value.trim() === "") onTrouble("There is nothing to diagnose yet. Paste the losses of a run, one after another.");
+    const problem = troubleIn(text.value, rate.value.trim());
+    if (problem !== null) onTrouble(problem);
     else onLog(pastedLog(text.value, rate.value.trim() || null));
   }
 

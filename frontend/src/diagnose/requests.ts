@@ -1,6 +1,6 @@
-/** Sending a log to the server on this machine. */
+/** Sending a log to the server of the page, which reads it in memory and keeps nothing of it. */
 
-import { ask } from "../studies/requests";
+import { ask } from "../kit/asking";
 import type { Diagnosed, Question } from "./contract";
 
 /** The most bytes that the server takes. */
@@ -17,19 +17,10 @@ export interface LogFile {
 export function askDiagnosis(file: LogFile, question: Question, signal: AbortSignal): Promise<Diagnosed> {
   const values = new URLSearchParams({ name: file.name });
   for (const [name, value] of Object.entries(question)) if (value !== null && value !== "") values.set(name, value);
-  return ask(`/api/diagnose?${values}`, {
+  return ask(`api/diagnose?${values}`, {
     method: "POST",
     body: file.content,
     headers: { "Content-Type": "application/octet-stream" },
     signal,
   });
-}
-
-const NUMBERS = /^[\s,;[\]]*(?:(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|[+-]?inf(?:inity)?)[\s,;[\]]*)+$/i;
-
-/** Return pasted text as a log: losses one after another become a column, anything else stays what it is. */
-export function pastedLog(text: string, lr: string | null): LogFile {
-  if (!NUMBERS.test(text)) return { name: "pasted text", content: new Blob([text]), lr };
-  const losses = text.split(/[\s,;[\]]+/).filter((loss) => loss !== "");
-  return { name: "pasted losses", content: new Blob([`loss\n${losses.join("\n")}\n`]), lr };
 }

@@ -30,8 +30,8 @@ export function fragmentOf(part: string, values: Values = {}): string {
   return `#/${part}${text && `?${text}`}`;
 }
 
-/** Return the address of one part of the page. */
-export function addressOf(part: string): Address {
+/** Return the address of one part of the page; `written` hears when the part has put values into it. */
+export function addressOf(part: string, written: () => void = () => undefined): Address {
   return {
     get values() {
       const current = parseFragment(location.hash);
@@ -39,7 +39,9 @@ export function addressOf(part: string): Address {
     },
     write(values) {
       const fragment = fragmentOf(part, values);
-      if (fragment !== location.hash) history.replaceState(null, "", fragment);
+      if (fragment === location.hash) return;
+      history.replaceState(null, "", fragment);
+      written();
     },
     go(values) {
       location.hash = fragmentOf(part, values);

@@ -15,7 +15,7 @@ export function bowlPicture(): Picture {
   let shown: Problem | null = null;
   return {
     element: panel("bowl", "The bowl", picture.element, [
-      { label: "the way down", role: "path" },
+      { label: "the path", role: "path" },
       { label: "lowest place", role: "least-squares", mark: "dot" },
     ]),
     show({ problem, descent, state }) {

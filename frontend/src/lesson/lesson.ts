@@ -2,6 +2,7 @@
 
 import "./lesson.css";
 import type { Address } from "../kit/address";
+import { ask, sentence } from "../kit/asking";
 import { element, fill } from "../kit/element";
 import type { Part } from "../kit/part";
 import type { Draw } from "./problem";
@@ -12,13 +13,12 @@ export const lesson: Part = {
   mount(el, address) {
     const request = new AbortController();
     let stop: () => void = () => undefined;
-    fetch("api/lesson", { signal: request.signal })
-      .then((response) => (response.ok ? (response.json() as Promise<Draw>) : Promise.reject(new Error(response.statusText))))
+    ask<Draw>("api/lesson", { signal: request.signal })
       .then((draw) => {
         stop = showLesson(el, draw, address);
       })
       .catch((error: unknown) => {
-        if (!request.signal.aborted) fill(el, element("p", { role: "alert" }, `The lesson's points did not come: ${String(error)}.`));
+        if (!request.signal.aborted) fill(el, element("p", { role: "alert" }, `The lesson's points did not come. ${sentence(error)}`));
       });
     return () => {
       request.abort();

@@ -1,16 +1,17 @@
 /** The loss after each step, or against the rising rate of a range test. */
 
 import { element } from "../kit/element";
-import { general, written } from "../kit/numbers";
+import { written } from "../kit/numbers";
 import { lineChart, type Mark } from "../pictures/line_chart";
 import { panel } from "./panel";
-import type { RangeTest } from "./range_test";
+import { rangeSentence, ruleHolds } from "./range_test";
 import type { Picture } from "./stage";
 import type { Look, State } from "./state";
 import type { LessonView } from "./view";
 
 const BELOW_LOWEST = 0.4;
 const ABOVE_START = 40;
+const ABOVE_LOW = 1000;
 const FAR_ABOVE = 4;
 const LOOKS: readonly (readonly [Look, string])[] = [
   ["steps", "each step"],
@@ -23,7 +24,7 @@ export function lossPicture(change: (choice: Partial<State>) => void): Picture {
   const y = { name: "loss", logarithmic: true, range: () => (view ? windowOf(view) : ([0.1, 1] as const)) };
   const series = [{ label: "loss", colour: "path" as const, width: 2 }];
   const bySteps = lineChart({
-    x: { name: "step", range: () => [0, 1.015 * Math.max(1, (view?.descent.losses.length ?? 2) - 1)] },
+    x: { name: "step", whole: true, range: () => [0, 1.015 * Math.max(1, (view?.descent.losses.length ?? 2) - 1)] },
     y,
     series: [{ ...series[0]!, points: 5, line: true }],
     description: "Loss at each step",
@@ -70,7 +71,8 @@ function drawable(losses: Float64Array, view: LessonView): (number | null)[] {
 
 function windowOf({ problem, descent }: LessonView): [number, number] {
   const start = descent.losses[0]!;
-  return [Math.max(BELOW_LOWEST * problem.lowestLoss, 1e-6 * start, 1e-12), Math.max(ABOVE_START * start, 1e-9)];
+  const low = Math.max(BELOW_LOWEST * problem.lowestLoss, 1e-6 * start, 1e-3 * problem.rounding);
+  return [low, Math.max(ABOVE_START * start, ABOVE_LOW * low)];
 }
 
 function lowest({ problem }: LessonView): Mark {
@@ -89,14 +91,9 @@ function rangeMarks({ range, state }: LessonView): Mark[] {
   const { minimum, tenth } = range!;
   return [
     { role: "path", x: state.lr, dashed: true },
-    { role: "good", x: tenth, label: `a tenth of it: ${general(tenth, 3)}`, side: "left" },
-    { role: "smoothed", x: minimum.lr, y: minimum.loss, label: `lowest at ${general(minimum.lr, 3)}`, side: "left", below: true },
+    { role: ruleHolds(range!) ? "good" : "muted", x: tenth, label: `a tenth of it: ${written(tenth, 3)}`, side: "left" },
+    { role: "smoothed", x: minimum.lr, y: minimum.loss, label: `lowest at ${written(minimum.lr, 3)}`, side: "left", below: true },
   ];
-}
-
-/** Say what a range test found. */
-export function rangeSentence({ minimum, tenth }: RangeTest): string {
-  return `The range test's loss is lowest at a learning rate of ${general(minimum.lr, 3)}; a tenth of that is ${general(tenth, 3)}.`;
 }
 
 function describe({ descent, range, problem }: LessonView): string {

@@ -9,7 +9,7 @@ export const MOST_STEPS = 1000;
 const ROWS = 128;
 const COLUMNS = 110;
 const LARGEST = 3.4e38;
-const LONGEST = 100_000;
+export const LONGEST = 100_000;
 
 export interface LessonMap {
   readonly lrs: readonly number[];
@@ -42,14 +42,20 @@ export function lessonMap(problem: Problem, start: Line, momentum: number): Less
   return { lrs: LRS, steps: STEPS, losses };
 }
 
-/** Return the first step at which a descent has arrived, or null where it never does, or not within a hundred thousand. */
+/**
+ * Return the step from which on a descent has arrived for good, or null where it never does, or not surely within a
+ * hundred thousand: with momentum it may pass the best line and swing out once more.
+ */
 export function arrivalOf(problem: Problem, start: Line, lr: number, momentum: number): number | null {
   if (lr >= limitOf(problem, momentum)) return null;
   const walk = walkOf(problem, start, lr, momentum);
   const first = walk.loss();
+  const hasArrived = (loss: number) => shareOfTheWay(problem, first, loss) >= ARRIVED;
+  let arrival = hasArrived(first) ? 0 : 1;
   for (let step = 1; step <= LONGEST; step += 1) {
     walk.advance();
-    if (shareOfTheWay(first, walk.loss(), problem.lowestLoss) >= ARRIVED) return step;
+    if (!hasArrived(walk.loss())) arrival = step + 1;
+    else if (hasArrived(walk.highestToCome())) return arrival;
   }
   return null;
 }
@@ -65,6 +71,8 @@ function walkOf(problem: Problem, start: Line, lr: number, momentum: number) {
   const [awayW, awayB] = [start.w - problem.leastSquares.w, start.b - problem.leastSquares.b];
   const one = { curvature: steep, error: awayW * across.w + awayB * across.b, before: 0 };
   const other = { curvature: flat, error: awayW * across.b - awayB * across.w, before: 0 };
+  const lossAt = (across: number, along: number) =>
+    problem.lowestLoss + (one.curvature * across ** 2 + other.curvature * along ** 2) / 2;
   // Before the first step nothing moves, so that the error before it is the same.
   for (const direction of [one, other]) direction.before = direction.error;
   const move = (direction: typeof one) => {
@@ -83,7 +91,17 @@ function walkOf(problem: Problem, start: Line, lr: number, momentum: number) {
     },
     loss() {
       if (lost || Math.abs(one.error) > LARGEST) return Number.NaN;
-      return problem.lowestLoss + (one.curvature * one.error ** 2 + other.curvature * other.error ** 2) / 2;
+      return lossAt(one.error, other.error);
+    },
+    /**
+     * Below the limit: no loss to come is higher. The roots of the recurrence, r and s with |r| <= sqrt(m) and |s| <= 1,
+     * answer a push with the sums of r^j s^(n-j) over j, which are at most 1 / (1 - sqrt(m)).
+     */
+    highestToCome() {
+      const [across, along] = [one, other].map(
+        ({ error, before }) => (Math.abs(error) + momentum * Math.abs(before)) / (1 - Math.sqrt(momentum)),
+      );
+      return lossAt(across!, along!);
     },
   };
 }

@@ -6,6 +6,7 @@ import { contour } from "../pictures/contours";
 import { regionPlaces } from "../pictures/regions";
 import { type LessonMap, MOST_STEPS, RATES } from "./lr_map";
 import { panel } from "./panel";
+import type { Problem } from "./problem";
 import type { Picture } from "./stage";
 import { type State, within } from "./state";
 import { ARRIVED, shareOfTheWay, wordsFor } from "./verdict";
@@ -57,18 +58,21 @@ function rounded(lr: number): number {
 
 function contentOf({ map, problem, descent, limit }: LessonView) {
   const first = descent.losses[0]!;
-  const low = Math.max(problem.lowestLoss, DARKEST * first, 1e-12);
+  // What single precision cannot tell from the best is as good, not above the start.
+  const best = problem.lowestLoss + problem.rounding;
+  const low = Math.max(problem.lowestLoss, DARKEST * first, problem.rounding);
+  const high = Math.max(first, 2 * low);
   return {
-    grid: { xs: map.steps, ys: map.lrs, values: map.losses, low, high: Math.max(first, 2 * low), logarithmic: true, worseThan: first },
+    grid: { xs: map.steps, ys: map.lrs, values: map.losses, low, high, logarithmic: true, worseThan: Math.max(first, best) },
     lines: [{ ys: limit, role: "limit" as const, dashed: true, label: `limit ${general(limit, 3)}` }],
-    names: namesOf(map, first, problem.lowestLoss),
-    outlines: [contour(sharesKept(map, first, problem.lowestLoss), map.steps.length, ARRIVED)],
+    names: namesOf(map, problem, first),
+    outlines: [contour(sharesKept(map, problem, first), map.steps.length, ARRIVED)],
   };
 }
 
 /** Return the share of the way below which a run never falls again: with momentum it may swing out once more. */
-function sharesKept({ losses, steps }: LessonMap, first: number, lowest: number): Float64Array {
-  const kept = Float64Array.from(losses, (loss) => shareOfTheWay(first, loss, lowest));
+function sharesKept({ losses, steps }: LessonMap, problem: Problem, first: number): Float64Array {
+  const kept = Float64Array.from(losses, (loss) => shareOfTheWay(problem, first, loss));
   for (let cell = kept.length - 2; cell >= 0; cell -= 1) {
     if ((cell + 1) % steps.length) kept[cell] = Math.min(kept[cell]!, kept[cell + 1]!);
   }
@@ -82,8 +86,8 @@ function shares(values: readonly number[]): number[] {
 }
 
 /** Name each region where it has the most room. */
-function namesOf(map: LessonMap, first: number, lowest: number): MapName[] {
-  const words = Array.from(map.losses, (loss) => wordsFor(first, loss, lowest));
+function namesOf(map: LessonMap, problem: Problem, first: number): MapName[] {
+  const words = Array.from(map.losses, (loss) => wordsFor(problem, first, loss));
   return regionPlaces(words, shares(map.steps), shares(map.lrs)).map(({ column, row, kind }) => ({
     x: map.steps[column]!,
     y: map.lrs[row]!,

@@ -10,6 +10,7 @@ import type { LessonView } from "./view";
 /** How many earlier lines show faintly where the line came from. */
 const GHOSTS = 5;
 const LABELS_AT = 0.015;
+const LABELS_APART = 0.07;
 const REACH = 1.75;
 
 /** Make the picture of the points. */
@@ -80,9 +81,11 @@ function marksOf(view: LessonView): Mark[] {
   const [low, high] = windowOf(view);
   const last = view.descent.w.length - 1;
   const marks: Mark[] = [];
-  for (let step = Math.max(0, last - GHOSTS); step <= last && last <= GHOSTS; step += 1) {
+  // From the last one back: where two would stand on each other, the later line keeps its name.
+  for (let step = last; step >= 0 && last <= GHOSTS; step -= 1) {
     const height = view.descent.w[step]! * LABELS_AT + view.descent.b[step]!;
-    if (height > low && height < high) marks.push({ role: "path", text: true, x: LABELS_AT, y: height, label: step ? `step ${step}` : "start", below: height > (low + high) / 2 });
+    const isFree = marks.every((mark) => Math.abs(mark.y! - height) > LABELS_APART * (high - low));
+    if (isFree && height > low && height < high) marks.push({ role: "path", text: true, x: LABELS_AT, y: height, label: step ? `step ${step}` : "start", below: height > (low + high) / 2 });
   }
   if (isOffPage(view)) marks.push({ role: "path", text: true, x: 0.32, y: high, label: offPage(view) });
   return marks;

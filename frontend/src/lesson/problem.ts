@@ -21,6 +21,8 @@ export interface Problem {
   readonly true: Line;
   readonly leastSquares: Line;
   readonly lowestLoss: number;
+  /** How far above the lowest loss a line may lie that in single precision is as good as the best one. */
+  readonly rounding: number;
   /** The means of x and of its square, which with one make up half of the loss's Hessian. */
   readonly meanX: number;
   readonly meanXX: number;
@@ -33,6 +35,9 @@ export interface Curvatures {
   readonly steep: number;
   readonly across: Line;
 }
+
+/** The distance from 1 to the next number in single precision. */
+const EPSILON = 2 ** -23;
 
 /** Return the problem whose points lie on the true line plus so many times the noise. */
 export function problemOf(draw: Draw, noiseScale: number): Problem {
@@ -47,6 +52,7 @@ export function problemOf(draw: Draw, noiseScale: number): Problem {
     true: draw.true,
     leastSquares,
     lowestLoss: mean(x, (at, index) => (leastSquares.w * at + leastSquares.b - y[index]!) ** 2),
+    rounding: EPSILON ** 2 * mean(y, (height) => height ** 2),
     meanX,
     meanXX,
     curvatures: curvaturesOf(meanX, meanXX),

@@ -28,7 +28,7 @@ function shown({ title, text, tries = [] }: Point, change: (choice: Partial<Stat
   const attempt = (label: string, choice: Partial<State>) => {
     const press = () => {
       change(choice);
-      document.querySelector(".lesson-stage")?.scrollIntoView({ behavior: "smooth", block: "start" });
+      document.querySelector(".lesson-stage")?.scrollIntoView({ behavior: wantsStillness() ? "instant" : "smooth", block: "start" });
     };
     return element("button", { type: "button", class: "quiet", on: { click: press } }, label);
   };
@@ -39,6 +39,10 @@ function shown({ title, text, tries = [] }: Point, change: (choice: Partial<Stat
     element("p", {}, ...text),
     tries.length > 0 && element("p", { class: "tries" }, ...tries.map(([label, choice]) => attempt(label, { ...REFERENCE, ...choice }))),
   );
+}
+
+function wantsStillness(): boolean {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
 /** Write what a number is, in one piece. */
@@ -67,7 +71,7 @@ function pointsOf(draw: Draw): Point[] {
       text: [
         "Two numbers, a weight w and a bias b. For each x it predicts ",
         code("w x + b"),
-        ". The loss says how mistaken it is: the distance to each point, squared, and of all these the mean.",
+        ". The loss says how mistaken it is: how far each point lies above or below the line, squared, and of all these the mean.",
       ],
     },
     {
@@ -102,9 +106,9 @@ function pointsOf(draw: Draw): Point[] {
       ],
       tries: [
         ["step 1", { lr: 0.9, steps: 1 }],
-        ["2", { lr: 0.9, steps: 2 }],
-        ["3", { lr: 0.9, steps: 3 }],
-        ["200", { lr: 0.9, steps: 200 }],
+        ["step 2", { lr: 0.9, steps: 2 }],
+        ["step 3", { lr: 0.9, steps: 3 }],
+        ["200 steps", { lr: 0.9, steps: 200 }],
         ["10 instead of 0.9", { lr: 10, steps: 200 }],
       ],
     },

@@ -4,7 +4,6 @@ import { element, freshId, setText } from "../kit/element";
 
 export interface SliderOptions {
   readonly name: string;
-  readonly hint?: string;
   /** The values that the slider runs through, rising. */
   readonly stops: readonly number[];
   /** How a value reads. */
@@ -17,12 +16,12 @@ export interface SliderOptions {
 export interface Slider {
   readonly element: HTMLElement;
   show(value: number): void;
-  /** Mark a place along the slider; null where it lies beyond. */
+  /** Mark the place of a value along the slider; one beyond its ends has no mark. */
   mark(value: number, label: string): void;
 }
 
 /** Make a slider. */
-export function slider({ name, hint, stops, format, box, onChange }: SliderOptions): Slider {
+export function slider({ name, stops, format, box, onChange }: SliderOptions): Slider {
   const id = freshId("slider");
   const range = element("input", { type: "range", id, min: 0, max: stops.length - 1, step: 1 });
   const output = element("output", { for: id });
@@ -36,19 +35,22 @@ export function slider({ name, hint, stops, format, box, onChange }: SliderOptio
   });
   const mark = element("span", { class: "slider-mark", "aria-hidden": "true", hidden: true });
   range.addEventListener("input", () => onChange(stops[Number(range.value)]!));
+  let shown = stops[0]!;
   exact?.addEventListener("change", () => {
-    if (exact.value !== "" && Number.isFinite(exact.valueAsNumber)) onChange(exact.valueAsNumber);
+    if (Number.isFinite(exact.valueAsNumber)) onChange(exact.valueAsNumber);
+    else exact.value = String(shown);
   });
   const whole = element(
     "div",
     { class: "slider" },
-    element("label", { for: id }, name, hint && element("small", {}, hint)),
+    element("label", { for: id }, name),
     exact ?? output,
     element("div", { class: "slider-track" }, mark, range),
   );
   return {
     element: whole,
     show(value) {
+      shown = value;
       const stop = String(nearest(stops, value));
       if (range.value !== stop) range.value = stop;
       const share = Number(stop) / (stops.length - 1);

@@ -1,17 +1,18 @@
 /** The stage of the lesson: the choices, the verdict and four pictures that follow them, once per frame. */
 
 import type { Address } from "../kit/address";
-import { element, setText } from "../kit/element";
+import { element } from "../kit/element";
 import { newest } from "../kit/newest";
 import { statusLine } from "../kit/status";
 import { bowlPicture } from "./bowl_picture";
 import { mainControls, otherControls } from "./controls";
-import { lossPicture, rangeSentence } from "./loss_picture";
+import { lossPicture } from "./loss_picture";
 import { mapPicture } from "./map_picture";
 import { pointsPicture } from "./points_picture";
 import type { Draw } from "./problem";
 import { isScene, SCENES } from "./scenes";
 import { BOUNDS, type State, stateFrom, valuesOf, within } from "./state";
+import { toldOf, verdictLine } from "./verdict_line";
 import { type LessonView, viewsOf } from "./view";
 import { walk } from "./walk";
 
@@ -68,7 +69,8 @@ export function makeStage(draw: Draw, address: Address, told?: (verdict: string)
   const show = (next: State) => {
     const view = viewOf(next);
     for (const part of [...pictures, ...parts]) part.show(view);
-    status.say(`${view.verdict.sentence} ${view.verdict.detail}`);
+    const { sentence, detail } = toldOf(view);
+    status.say(`${sentence} ${detail}`);
     updates += 1;
     describe(root, view, updates);
   };
@@ -121,20 +123,6 @@ function scenes(change: (choice: Partial<State>) => void) {
     element: element("div", { class: "scenes", role: "group", "aria-label": "Scenes" }, ...buttons),
     show({ state }: LessonView) {
       buttons.forEach((button, index) => button.setAttribute("aria-pressed", String(isScene(SCENES[index]!, state))));
-    },
-  };
-}
-
-function verdictLine() {
-  const [words, sentence, detail] = [element("span", { class: "words" }), element("strong"), element("span", { class: "detail" })];
-  const line = element("p", { class: "verdict" }, words, sentence, " ", detail);
-  return {
-    element: line,
-    show({ verdict, range }: LessonView) {
-      line.dataset["words"] = verdict.words;
-      setText(words, verdict.words);
-      setText(sentence, verdict.sentence);
-      setText(detail, range ? `${verdict.detail} ${rangeSentence(range)}` : verdict.detail);
     },
   };
 }

@@ -6,16 +6,17 @@ import { drawAxes } from "./axes";
 import type { Grid } from "./cells";
 import type { Segment } from "./contours";
 import {
-  crossHair,
   drawCells,
+  drawDot,
+  drawHairs,
   drawLine,
-  drawName,
   drawOutline,
   type Frame,
   frameOf,
   type MapLine,
   type MapName,
 } from "./map_layers";
+import { drawNames } from "./map_names";
 import { sheet } from "./sheet";
 
 export type { MapLine, MapName } from "./map_layers";
@@ -70,7 +71,11 @@ export function heatmap(options: HeatmapOptions): Heatmap {
     if (!content || !sheets.width) return;
     const layer = sheets.layers[1]!;
     layer.clear();
-    if (cross) crossHair(layer.context, frameOf(sheets, content.grid), cross.x, cross.y);
+    const frame = frameOf(sheets, content.grid);
+    // The names stand above the hairs, which would strike them through, and the dot above the names.
+    if (cross) drawHairs(layer.context, frame, cross.x, cross.y);
+    drawNames(layer.context, frame, content.names ?? [], content.lines ?? []);
+    if (cross) drawDot(layer.context, frame, cross.x, cross.y);
   };
   const draw = () => {
     if (!content || !sheets.width) return;
@@ -78,10 +83,9 @@ export function heatmap(options: HeatmapOptions): Heatmap {
     const base = sheets.layers[0]!;
     base.clear();
     drawCells(base.context, frame, content.grid, sheets.ratio);
-    drawAxes(base.context, frame.box, frame.x, frame.y, options);
+    drawAxes(base.context, frame.box, { scale: frame.x, name: options.x }, { scale: frame.y, name: options.y });
     for (const outline of content.outlines ?? []) drawOutline(base.context, frame, content.grid, outline);
     for (const line of content.lines ?? []) drawLine(base.context, frame, line);
-    for (const name of content.names ?? []) drawName(base.context, frame, name);
     cached = { frame, grid: content.grid };
     drawCross();
   };
@@ -137,8 +141,11 @@ export function heatmap(options: HeatmapOptions): Heatmap {
       box.setAttribute("aria-label", description);
     },
     picture() {
-      sheets.layers[1]!.clear();
+      const kept = cross;
+      cross = null;
+      drawCross();
       const whole = sheets.flattened(palette().raised);
+      cross = kept;
       drawCross();
       return whole;
     },

@@ -14,6 +14,8 @@ export interface ChartAxis {
   /** The name of the axis. */
   readonly name: string;
   readonly logarithmic?: boolean;
+  /** Name whole numbers only: there is no half step. */
+  readonly whole?: boolean;
   /** The window, asked for at every drawing; without it the data's own, with a small margin. */
   range?(): readonly [low: number, high: number];
 }
@@ -151,8 +153,10 @@ function padded(low: number | null, high: number | null, margin: number, logarit
   return [low / factor, high * factor];
 }
 
-function axisOf({ logarithmic = false }: ChartAxis, space: number): uPlot.Axis {
+function axisOf({ logarithmic = false, whole = false }: ChartAxis, space: number): uPlot.Axis {
   const upright = space < 60;
+  const ticks = (low: number, high: number, about: number) =>
+    ticksOf(low, high, about, logarithmic).filter(({ at }) => !whole || Number.isInteger(at));
   return {
     stroke: () => palette().muted,
     font: canvasFont(11),
@@ -161,14 +165,14 @@ function axisOf({ logarithmic = false }: ChartAxis, space: number): uPlot.Axis {
     space,
     splits: (plot, axis, low, high) => {
       const room = (axis ? plot.bbox.height : plot.bbox.width) / devicePixelRatio;
-      return ticksOf(low, high, room / space, logarithmic).filter(({ label }) => label).map(({ at }) => at);
+      return ticks(low, high, room / space).filter(({ label }) => label).map(({ at }) => at);
     },
     filter: (_, splits) => splits,
     values: (plot, splits, axis) => {
       const scale = plot.scales[axis ? "y" : "x"]!;
-      const labels = new Map(ticksOf(scale.min!, scale.max!, splits.length, logarithmic).map(({ at, label }) => [at, label]));
+      const labels = new Map(ticks(scale.min!, scale.max!, splits.length).map(({ at, label }) => [at, label]));
       const room = (axis ? plot.bbox.height : plot.bbox.width) / devicePixelRatio;
-      for (const { at, label } of ticksOf(scale.min!, scale.max!, room / space, logarithmic)) labels.set(at, label);
+      for (const { at, label } of ticks(scale.min!, scale.max!, room / space)) labels.set(at, label);
       return splits.map((split) => labels.get(split) ?? "");
     },
     grid: { show: upright, stroke: () => palette().rule, width: 1 },

@@ -1,6 +1,6 @@
-/** What is drawn on a map: its cells, and lines and words on them. */
+/** What is drawn on a map: its cells, the lines on them, and the cross-hair. */
 
-import { canvasFont, palette, type Role } from "../kit/palette";
+import { palette, type Role } from "../kit/palette";
 import { type Box, boxInside } from "./axes";
 import { edgesOf, type Grid, imageOf } from "./cells";
 import type { Segment } from "./contours";
@@ -104,48 +104,18 @@ export function drawLine(context: CanvasRenderingContext2D, frame: Frame, line: 
   if (line.dashed) context.setLineDash([6, 4]);
   context.stroke();
   context.restore();
-  if (line.label && typeof ys === "number") drawLevelLabel(context, frame, ys, line.label);
 }
 
-function drawLevelLabel(context: CanvasRenderingContext2D, { box, y }: Frame, level: number, label: string): void {
-  const place = y.place(level);
-  if (place < box.top || place > box.bottom) return;
-  haloed(context, label, box.right - 6, place < box.top + 18 ? place + 12 : place - 8, "right", 600);
-}
-
-/** Write a word on the cells. */
-export function drawName(context: CanvasRenderingContext2D, { box, x, y }: Frame, { x: at, y: level, text }: MapName): void {
-  const [across, up] = [x.place(at), y.place(level)];
-  if (across < box.left || across > box.right || up < box.top || up > box.bottom) return;
-  haloed(context, text, across, up, "center", 500);
-}
-
-function haloed(
-  context: CanvasRenderingContext2D,
-  text: string,
-  x: number,
-  y: number,
-  align: CanvasTextAlign,
-  weight: number,
-): void {
-  context.save();
-  context.font = canvasFont(11.5, weight);
-  context.textAlign = align;
-  context.textBaseline = "middle";
-  context.lineJoin = "round";
-  context.lineWidth = 3;
-  context.strokeStyle = "rgb(255 255 255 / 80%)";
-  context.strokeText(text, x, y);
-  context.fillStyle = "#14171a";
-  context.fillText(text, x, y);
-  context.restore();
-}
-
-/** Draw the cross-hair. */
-export function crossHair(context: CanvasRenderingContext2D, { box, x, y }: Frame, at: number, level: number): void {
+/** Return the place of a choice on the map, at its edge where it lies beyond. */
+function placeOn({ box, x, y }: Frame, at: number, level: number): readonly [across: number, up: number] {
   const clamp = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value));
-  const across = clamp(x.place(at), box.left, box.right);
-  const up = clamp(y.place(level), box.top, box.bottom);
+  return [clamp(x.place(at), box.left, box.right), clamp(y.place(level), box.top, box.bottom)];
+}
+
+/** Draw the hairs of the cross-hair. */
+export function drawHairs(context: CanvasRenderingContext2D, frame: Frame, at: number, level: number): void {
+  const { box } = frame;
+  const [across, up] = placeOn(frame, at, level);
   context.beginPath();
   context.moveTo(box.left, up);
   context.lineTo(box.right, up);
@@ -156,6 +126,11 @@ export function crossHair(context: CanvasRenderingContext2D, { box, x, y }: Fram
     context.lineWidth = width;
     context.stroke();
   }
+}
+
+/** Draw the dot in the middle of the cross-hair. */
+export function drawDot(context: CanvasRenderingContext2D, frame: Frame, at: number, level: number): void {
+  const [across, up] = placeOn(frame, at, level);
   context.beginPath();
   context.arc(across, up, 5.5, 0, 2 * Math.PI);
   context.fillStyle = palette().path;

@@ -1,8 +1,8 @@
 /** What the server says of studies, as JSON. Numbers that are not finite come as null. */
 
-export type State = "running" | "finished" | "stopped";
+import type { Outcome } from "../kit/outcomes";
 
-export type Outcome = "too_slow" | "converging" | "plateaued" | "oscillating" | "diverging" | "non_finite";
+export type State = "running" | "finished" | "stopped";
 
 /** A study in a line. `planned` is null where nobody knows beforehand how many curves there will be. */
 export interface StudyEntry {
@@ -17,6 +17,8 @@ export interface StudyEntry {
 
 export interface StudyList {
   store: string | null;
+  /** The store that there is none of yet. */
+  awaited: string | null;
   studies: StudyEntry[];
 }
 
@@ -44,6 +46,10 @@ export interface StudyDetail extends StudyEntry {
   sentences: string[];
   cost: Cost | null;
   recommendation: Recommendation | null;
+  /** The rate that it recommends, or that is the best so far. */
+  best: number | null;
+  /** How many of a search's runs were none of its probes, where it is finished. */
+  test_runs?: number;
   rates: Rate[];
 }
 
@@ -113,12 +119,45 @@ export interface StudyMap {
   judged?: boolean;
 }
 
+/** What a rule reads off a range test, or why it reads nothing off it. */
+export interface Suggestion {
+  rule: string;
+  lr: number | null;
+  low: number | null;
+  high: number | null;
+  reason: string;
+  /** Whether it is the rule that was asked for. */
+  chosen: boolean;
+  /** The smoothed loss at the rate. */
+  level: number | null;
+}
+
+export interface RateLine {
+  lrs: number[];
+  losses: (number | null)[];
+}
+
+/** A range test as far as its repeats are done. */
+export interface StudyRangeTest {
+  watched: "training" | "evaluation";
+  repeats: (RateLine & { seed: number })[];
+  smoothed: RateLine;
+  /** The heights between which to look. */
+  low: number;
+  high: number;
+  suggestions: Suggestion[];
+  stopped: "completed" | "diverged" | "non_finite";
+  stopped_at: number;
+}
+
 export interface RunCurve {
   lr: number;
   seed: number;
   steps: number[];
   lrs: (number | null)[];
   losses: (number | null)[];
+  /** The level of noisy losses; null where the losses show as much. */
+  smoothed: (number | null)[] | null;
   evaluated_at: number[];
   evaluations: (number | null)[];
   outcome: string | null;

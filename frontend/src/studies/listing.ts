@@ -1,12 +1,13 @@
 /** The list of what the store holds. */
 
+import { sentence, wasCancelled } from "../kit/asking";
 import { element, fill, setText } from "../kit/element";
 import { counted } from "../kit/numbers";
 import { statusLine } from "../kit/status";
 import type { StudyEntry, StudyList } from "./contract";
 import { emptyStore, noStore } from "./empty";
-import { keepAsking } from "./polling";
-import { askStudies, sentence, wasCancelled } from "./requests";
+import { keepAsking, SOON } from "./polling";
+import { askStudies } from "./requests";
 import { studyRow, type StudyRow } from "./row";
 
 export interface Listing {
@@ -49,7 +50,7 @@ export function listing(filter: string, onFilter: (filter: string) => void): Lis
     setText(place, placeOf(known));
     table.hidden = matching.length === 0;
     search.hidden = known.studies.length === 0;
-    if (known.studies.length === 0) fill(instead, known.store === null ? noStore() : emptyStore(known.store));
+    if (known.studies.length === 0) fill(instead, known.store === null ? noStore(known.awaited) : emptyStore(known.store));
     else fill(instead, matching.length > 0 ? null : element("p", { class: "hint" }, "No study matches the filter."));
     status.say(summary(known.studies, matching.length));
   }
@@ -73,7 +74,7 @@ export function listing(filter: string, onFilter: (filter: string) => void): Lis
     } catch (error) {
       if (!wasCancelled(error)) tell(sentence(error));
     }
-    return true;
+    return SOON;
   });
 
   const heading = element("header", { class: "heading" }, element("div", {}, element("h1", {}, "Studies"), place), search);

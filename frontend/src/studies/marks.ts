@@ -1,13 +1,13 @@
 /** The small marks that a study wears: its kind, its state, how far it is. They are made once and then kept up to date. */
 
 import { element, setText } from "../kit/element";
-import type { State, StudyEntry } from "./contract";
+import type { State, StudyDetail, StudyEntry } from "./contract";
 import { STATES, progressOf, shareDone } from "./words";
 
 /** Something on the page that follows a study. */
 export interface Mark {
   readonly element: HTMLElement;
-  show(study: StudyEntry): void;
+  show(study: StudyEntry | StudyDetail): void;
 }
 
 /** The verb that a study is a call of. */

@@ -1,26 +1,30 @@
 /** Asking again and again, while somebody looks. */
 
-/** Do some work now, and again some time after it is done, as long as the page is seen and the work says so.
+/** Milliseconds until the next question about what is under way. */
+export const SOON = 1000;
+/** The same where nothing is, though something may begin. */
+export const LATER = 5000;
+
+/** Do some work now, and again some time after it is done, as long as the page is seen.
  *
- * @param work - is given a signal that tells when nobody waits any more; returns whether to go on.
- * @param pause - the time between the end of one round and the next, in milliseconds.
+ * @param work - is given a signal that tells when nobody waits any more; returns the milliseconds until the next round.
  * @returns a function that ends it.
  */
-export function keepAsking(work: (signal: AbortSignal) => Promise<boolean>, pause = 1000): () => void {
+export function keepAsking(work: (signal: AbortSignal) => Promise<number>): () => void {
   const ended = new AbortController();
   let timer: number | undefined;
   let underWay = false;
-  let done = false;
 
   async function round(): Promise<void> {
-    if (underWay || done || document.hidden) return;
+    if (underWay || document.hidden) return;
     underWay = true;
+    let pause = LATER;
     try {
-      done = !(await work(ended.signal));
+      pause = await work(ended.signal);
     } finally {
       underWay = false;
     }
-    if (!done && !ended.signal.aborted) timer = window.setTimeout(() => void round(), pause);
+    if (!ended.signal.aborted) timer = window.setTimeout(() => void round(), pause);
   }
 
   document.addEventListener("visibilitychange", () => {

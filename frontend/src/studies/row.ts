@@ -4,7 +4,7 @@ import { fragmentOf } from "../kit/address";
 import { element, setText } from "../kit/element";
 import type { StudyEntry } from "./contract";
 import { kindMark, progressMark, stateMark } from "./marks";
-import { ago, moment } from "./words";
+import { ago, moment, targetOf } from "./words";
 
 export interface StudyRow {
   readonly element: HTMLTableRowElement;
@@ -24,7 +24,7 @@ export function studyRow(name: string): StudyRow {
     element: row,
     show(study, now) {
       for (const mark of marks) mark.show(study);
-      setText(target, study.target ?? "");
+      setText(target, study.target === null ? "" : targetOf(study.target).name);
       target.hidden = study.target === null;
       setText(begun, ago(study.created, now));
       if (begun.dateTime !== study.created) {

@@ -2,7 +2,7 @@
 
 import type { Values } from "../kit/address";
 
-export const TABS = ["map", "race", "curves", "rates", "details"] as const;
+export const TABS = ["map", "race", "range", "curves", "rates", "details"] as const;
 export type Tab = (typeof TABS)[number];
 
 export interface View {
@@ -51,6 +51,17 @@ export function valuesOf(view: View): Values {
 /** The rates of a study are told apart at a hundredth, so six digits are enough to name one. */
 function rateText(lr: number): string {
   return String(Number(lr.toPrecision(6)));
+}
+
+const TOLERANCE = 0.01;
+
+/** Return the rates of a study that were asked for, each as the study has it: within a hundredth, as the server takes it. */
+export function ratesOf(asked: readonly number[], known: readonly number[]): number[] {
+  const away = (one: number, other: number): number => Math.abs(Math.log(one / other));
+  return asked.map((lr) => {
+    const nearest = known.reduce((best, other) => (away(other, lr) < away(best, lr) ? other : best), Infinity);
+    return away(nearest, lr) <= TOLERANCE ? nearest : lr;
+  });
 }
 
 /** Return whether two rates are the same, as far as an address tells them apart. */

@@ -1,6 +1,7 @@
 /** One study: what it says, how far it is, and its views. */
 
 import { fragmentOf } from "../kit/address";
+import { Refusal, sentence, wasCancelled } from "../kit/asking";
 import { element, fill, setText } from "../kit/element";
 import { statusLine } from "../kit/status";
 import type { StudyDetail } from "./contract";
@@ -10,10 +11,11 @@ import { costText, detailsPanel } from "./panels/details_panel";
 import { mapPanel } from "./panels/map_panel";
 import type { Change, Panel } from "./panels/panel";
 import { racePanel } from "./panels/race_panel";
+import { rangePanel } from "./panels/range_panel";
 import { ratesPanel } from "./panels/rates_panel";
-import { keepAsking } from "./polling";
-import { askStudy, Refusal, sentence, wasCancelled } from "./requests";
-import type { Tab, View } from "./state";
+import { keepAsking, LATER, SOON } from "./polling";
+import { askStudy } from "./requests";
+import { ratesOf, type Tab, type View } from "./state";
 import { tabs, type Tabs } from "./tabs";
 import { ago, moment, progressOf, STATES } from "./words";
 
@@ -27,11 +29,12 @@ export interface StudyPage {
 /** What the sentence begins with that tells what a result cost; it stands by itself. */
 const COST = "Cost:";
 
-const TITLES: Record<Tab, string> = { map: "Map", race: "Race", curves: "Curves", rates: "Rates", details: "Details" };
+const TITLES: Record<Tab, string> = { map: "Map", race: "Race", range: "Range test", curves: "Curves", rates: "Rates", details: "Details" };
 
 const PANELS: Record<Tab, (change: Change) => Panel> = {
   map: mapPanel,
   race: racePanel,
+  range: rangePanel,
   curves: curvesPanel,
   rates: ratesPanel,
   details: detailsPanel,
@@ -43,6 +46,8 @@ function isBeingJudged(study: StudyDetail): boolean {
 }
 
 function tabsOf(kind: string): Tab[] {
+  // Its rate rises at every step, so there are no curves of single rates to choose from.
+  if (kind === "range-test") return ["range", "details"];
   const first: Tab[] = kind === "sweep" ? ["map"] : kind === "find" ? ["race"] : [];
   return [...first, "curves", "rates", "details"];
 }
@@ -73,6 +78,7 @@ export function studyPage(name: string, start: View, onLook: (view: View) => voi
 
   function show(next: StudyDetail): void {
     const hasChanged = JSON.stringify(study) !== JSON.stringify(next);
+    if (study !== null && study.created !== next.created) forgetViews();
     study = next;
     body.hidden = false;
     for (const mark of marks) mark.show(next);
@@ -89,6 +95,12 @@ export function studyPage(name: string, start: View, onLook: (view: View) => voi
     showViews(next);
   }
 
+  /** Begin anew: under the name of the study there is another one. */
+  function forgetViews(): void {
+    panel?.panel.stop();
+    [panel, choice] = [null, null];
+  }
+
   function showViews(next: StudyDetail): void {
     const known = tabsOf(next.kind);
     if (choice === null) {
@@ -102,7 +114,7 @@ export function studyPage(name: string, start: View, onLook: (view: View) => voi
       fill(choice.panel, panel.panel.element);
       choice.select(tab);
     }
-    panel.panel.show(next, view);
+    panel.panel.show(next, { ...view, lrs: ratesOf(view.lrs, next.rates.map((rate) => rate.lr)) });
   }
 
   function change(part: Partial<View>): void {
@@ -121,11 +133,15 @@ export function studyPage(name: string, start: View, onLook: (view: View) => voi
       show(await askStudy(name, signal));
       tell(null);
     } catch (error) {
-      if (!wasCancelled(error)) tell(sentence(error));
-      return !(error instanceof Refusal && error.status === 404);
+      if (wasCancelled(error)) return SOON;
+      tell(sentence(error));
+      if (!(error instanceof Refusal && error.status === 200)) return SOON;
+      // It has yet to begin, or was deleted and may begin again.
+      body.hidden = true;
+      return LATER;
     }
-    // One that was stopped may go on.
-    return study === null || study.state !== "finished" || isBeingJudged(study);
+    // One that was stopped may go on, and one that is finished may be deleted and begun again.
+    return study !== null && study.state === "finished" && !isBeingJudged(study) ? LATER : SOON;
   });
 
   const back = element("a", { class: "back", href: fragmentOf("studies") }, "← All studies");

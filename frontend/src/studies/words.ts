@@ -1,47 +1,19 @@
 /** How the page calls things. */
 
 import { count, counted } from "../kit/numbers";
-import type { Outcome, State, StudyEntry } from "./contract";
-
-const OUTCOMES: Record<Outcome, string> = {
-  too_slow: "too slow",
-  converging: "converging",
-  plateaued: "plateaued",
-  oscillating: "oscillating",
-  diverging: "diverging",
-  non_finite: "not finite",
-};
-
-const MEANINGS: Record<Outcome, string> = {
-  too_slow: "it moves the right way and is still far away",
-  converging: "it is on its way down and slowing as it nears the bottom",
-  plateaued: "it has stopped improving",
-  oscillating: "it jumps from side to side without coming closer",
-  diverging: "every step lands farther away; no number of steps will help",
-  non_finite: "the numbers grew until they became none at all",
-};
+import type { State, StudyDetail, StudyEntry } from "./contract";
 
 export const STATES: Record<State, string> = { running: "Running", finished: "Finished", stopped: "Stopped" };
 
-/** Return an outcome in words; a word that is not known stays what it is. */
-export function outcomeName(outcome: string | null): string {
-  if (outcome === null) return "not judged yet";
-  return outcome in OUTCOMES ? OUTCOMES[outcome as Outcome] : outcome.replaceAll("_", " ");
-}
-
-/** Return an outcome as the beginning of a sentence. */
-export function capitalised(text: string): string {
-  return text && `${text[0]!.toUpperCase()}${text.slice(1)}`;
-}
-
-/** Return what an outcome means, or nothing where that is not known. */
-export function outcomeMeaning(outcome: string | null): string {
-  return outcome !== null && outcome in MEANINGS ? MEANINGS[outcome as Outcome] : "";
-}
+/** What the runs of a study are called, where they are not called runs. */
+const RUNS: Record<string, string> = { "range-test": "repeat" };
 
 /** Return how far a study is, in words. */
-export function progressOf(study: StudyEntry): string {
-  const runs = study.kind === "find" ? "probe" : "run";
+export function progressOf(study: StudyEntry | StudyDetail): string {
+  if ("test_runs" in study && study.recommendation !== null && study.test_runs !== undefined) {
+    return `${counted(study.recommendation.probes.length, "probe")}, ${counted(study.test_runs, "short test run")}`;
+  }
+  const runs = RUNS[study.kind] ?? "run";
   if (study.planned === null || study.state === "finished") return counted(study.curves, runs);
   return `${count(study.curves)} of ${counted(study.planned, runs)}`;
 }
@@ -51,6 +23,12 @@ export function shareDone(study: StudyEntry): number | null {
   if (study.state === "finished") return 1;
   if (study.planned === null || study.planned <= 0) return null;
   return Math.min(1, study.curves / study.planned);
+}
+
+/** Split what a study was begun on into its name and the fingerprint of its file, if it was told. */
+export function targetOf(target: string): { name: string; fingerprint: string | null } {
+  const [, name = target, fingerprint = null] = /^(.*) sha256:([0-9a-f]+)$/.exec(target) ?? [];
+  return { name, fingerprint };
 }
 
 const AGES: [number, Intl.RelativeTimeFormatUnit][] = [

@@ -1,17 +1,16 @@
 /** The chart of some runs' curves, with a legend that reads them at the pointer. */
 
 import { element, fill, setText } from "../../kit/element";
+import { framed } from "../../kit/framed";
 import { counted, general } from "../../kit/numbers";
+import { outcomeName } from "../../kit/outcomes";
 import { seriesColour } from "../../kit/palette";
 import { onThemeChange, theme } from "../../kit/theme";
 import { colourAt, css, viridis } from "../../pictures/colours";
 import { lineChart, type ChartSeries, type LineChart } from "../../pictures/line_chart";
 import type { RunCurve } from "../contract";
-import { framed } from "../framed";
 import { sameRate } from "../state";
-import { outcomeName } from "../words";
-import { columnsOf, rates, steps, type Columns } from "./columns";
-import { isNoisy, smoothed } from "./smoothing";
+import { columnsOf, type Columns } from "./columns";
 import { windowOf, type Window } from "./window";
 
 const MANY_POINTS = 60;
@@ -25,8 +24,6 @@ export interface CurvesShown {
   logLoss: boolean;
   logSteps: boolean;
   smooth: boolean;
-  /** Whether the curves are those of range tests, which go along their rates. */
-  alongRates: boolean;
 }
 
 export interface CurveChart {
@@ -46,24 +43,24 @@ export function curveChart(): CurveChart {
   let chart: LineChart | null = null;
   let kind = "";
   let shown: CurvesShown | null = null;
-  let columns: Columns = { xs: [], losses: [], evaluations: [] };
+  let columns: Columns = { xs: [], losses: [], levels: [], evaluations: [] };
   let levels: (number | null)[][] = [];
   let window: Window = { low: 0, high: 1 };
   let entries: { lr: number; value: HTMLElement; lines: number[] }[] = [];
 
   function read(index: number | null): void {
     const x = index === null ? undefined : columns.xs[index];
-    setText(at, x === undefined ? "" : shown!.alongRates ? `at rate ${general(x)}` : `at step ${general(x, 8)}`);
+    setText(at, x === undefined ? "" : `at step ${general(x, 8)}`);
     for (const entry of entries) {
       const values = entry.lines.map((line) => (index === null ? null : levels[line]?.[index])).filter((value) => typeof value === "number");
       setText(entry.value, values.length === 0 ? "" : values.map((value) => general(value)).join(" · "));
     }
   }
 
-  function build(series: ChartSeries[], logSteps: boolean, logLoss: boolean, alongRates: boolean): void {
+  function build(series: ChartSeries[], logSteps: boolean, logLoss: boolean): void {
     chart?.stop();
     chart = lineChart({
-      x: { name: alongRates ? "learning rate" : "step", logarithmic: logSteps },
+      x: { name: "step", logarithmic: logSteps },
       y: { name: "loss", logarithmic: logLoss, range: () => [window.low, window.high] },
       series,
       description: "",
@@ -83,22 +80,21 @@ export function curveChart(): CurveChart {
     show(next) {
       shown = next;
       const logarithmic = next.logLoss && areAboveZero(next.curves);
-      const logX = next.alongRates || next.logSteps;
-      columns = columnsOf(next.curves, next.alongRates ? rates : steps, {
-        x: (value) => !logX || value > 0,
+      columns = columnsOf(next.curves, {
+        x: (value) => !next.logSteps || value > 0,
         y: (value) => !logarithmic || value > 0,
       });
-      const noisy = next.smooth && next.curves.some((curve) => isNoisy(curve.losses));
-      levels = noisy ? columns.losses.map(smoothed) : columns.losses;
+      const noisy = next.smooth && next.curves.some((curve) => curve.smoothed !== null);
+      levels = noisy ? columns.levels : columns.losses;
       const raw = noisy && next.curves.length <= MANY_CURVES ? columns.losses : [];
       const series = seriesOf(next, columns, raw.length > 0);
       window = windowOf(next.curves, [...raw, ...levels, ...columns.evaluations], logarithmic);
-      const wanted = `${logX} ${logarithmic} ${next.alongRates}`;
-      if (chart === null || kind !== wanted) build(series, logX, logarithmic, next.alongRates);
+      const wanted = `${next.logSteps} ${logarithmic}`;
+      if (chart === null || kind !== wanted) build(series, next.logSteps, logarithmic);
       else chart.setSeries(series);
       kind = wanted;
       chart!.setData(columns.xs, [...raw, ...levels, ...columns.evaluations]);
-      setText(note, noisy ? (raw.length > 0 ? "Bold: smoothed over a fortieth of the run. Faint: every loss." : "Smoothed over a fortieth of the run.") : "");
+      setText(note, noisy ? (raw.length > 0 ? "Bold: the level of noisy losses. Faint: every loss." : "The level of noisy losses.") : "");
       chart!.setDescription(descriptionOf(next));
       showLegend(next);
     },

@@ -6,39 +6,43 @@ type Value = number | null;
 
 export interface Columns {
   xs: number[];
-  /** For each curve its losses, then for each curve its evaluations. */
+  /** For each curve its losses, their level where they are noisy, and its evaluations. */
   losses: Value[][];
+  levels: Value[][];
   evaluations: Value[][];
 }
 
-/** What of a curve goes along the axis: its steps, or the rates of a range test. */
-export type Along = (curve: RunCurve) => readonly Value[];
-
-export const steps: Along = (curve) => curve.steps;
-export const rates: Along = (curve) => curve.lrs;
-
-/** Put curves over one axis. Between two of its own places a curve goes straight; beyond its ends it is nowhere.
+/** Put curves over the steps, as `overOneAxis` does.
  *
  * @param keep - which values can be drawn, such as those above zero on a logarithmic axis.
  */
 export function columnsOf(
   curves: readonly RunCurve[],
-  along: Along,
   keep: { x(value: number): boolean; y(value: number): boolean },
 ): Columns {
-  const lines = curves.map((curve) => drawable(along(curve), curve.losses, keep));
-  const points = curves.map((curve) => (along === steps ? drawable(curve.evaluated_at, curve.evaluations, keep) : []));
+  const losses = curves.map((curve) => drawable(curve.steps, curve.losses, keep));
+  const levels = curves.map((curve) => drawable(curve.steps, curve.smoothed ?? curve.losses, keep));
+  const evaluations = curves.map((curve) => drawable(curve.evaluated_at, curve.evaluations, keep));
+  const { xs, lines, points } = overOneAxis([...losses, ...levels], evaluations);
+  return { xs, losses: lines.slice(0, curves.length), levels: lines.slice(curves.length), evaluations: points };
+}
+
+export type Point = readonly [x: number, y: Value];
+
+/** Put lines and points over one axis. Between two of its own places a line goes straight; beyond its ends it is nowhere. */
+export function overOneAxis(
+  lines: readonly (readonly Point[])[],
+  points: readonly (readonly Point[])[] = [],
+): { xs: number[]; lines: Value[][]; points: Value[][] } {
   const places = [...lines, ...points].flatMap((line) => line.map(([x]) => x));
   const xs = [...new Set(places)].sort((one, other) => one - other);
   const index = new Map(xs.map((x, place) => [x, place]));
   return {
     xs,
-    losses: lines.map((line) => lineOver(xs, index, line)),
-    evaluations: points.map((line) => pointsOver(xs, index, line)),
+    lines: lines.map((line) => lineOver(xs, index, line)),
+    points: points.map((line) => pointsOver(xs, index, line)),
   };
 }
-
-type Point = readonly [x: number, y: Value];
 
 function drawable(
   xs: readonly Value[],

@@ -2,11 +2,10 @@
 
 import { general } from "../../kit/numbers";
 import { canvasFont, palette } from "../../kit/palette";
-import { TICK_SIZE, type Box } from "../../pictures/axes";
+import { drawAxes, TICK_SIZE, type Box } from "../../pictures/axes";
 import { imageOf } from "../../pictures/cells";
 import { colourAt, css, valley as VALLEY } from "../../pictures/colours";
 import { scaleBetween, ticksOf } from "../../pictures/scale";
-import { drawAxes } from "../axes";
 import type { Best } from "../contract";
 import type { Frame } from "./frame";
 import { regionNames } from "./names";
@@ -103,7 +102,26 @@ function drawBest(context: Context, best: readonly (Best | null)[], frame: Frame
     isFirst = one === null;
   }
   twoTone(context, 4, 2);
-  for (const one of best) if (one !== null) drawDot(context, frame.x.place(one.steps), frame.y.place(one.lr));
+  for (const one of best.slice(0, -1)) if (one !== null) drawDot(context, frame.x.place(one.steps), frame.y.place(one.lr));
+  const last = best.at(-1);
+  if (last) drawStar(context, frame.x.place(last.steps), frame.y.place(last.lr));
+}
+
+/** The mark of the rate that the whole map recommends. */
+function drawStar(context: Context, x: number, y: number): void {
+  context.beginPath();
+  for (let corner = 0; corner < 10; corner += 1) {
+    const reach = corner % 2 === 0 ? 8 : 3.4;
+    const angle = (corner * Math.PI) / 5;
+    context.lineTo(x + reach * Math.sin(angle), y - reach * Math.cos(angle));
+  }
+  context.closePath();
+  context.lineJoin = "round";
+  context.strokeStyle = BLACK;
+  context.lineWidth = 2.5;
+  context.stroke();
+  context.fillStyle = WHITE;
+  context.fill();
 }
 
 function drawDot(context: Context, x: number, y: number): void {

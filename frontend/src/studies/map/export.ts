@@ -1,9 +1,9 @@
 /** A map as a picture that stands alone, and as a table. */
 
 import { general } from "../../kit/numbers";
+import { outcomeName } from "../../kit/outcomes";
 import { canvasFont, palette } from "../../kit/palette";
-import { csvOf } from "../table";
-import { outcomeName } from "../words";
+import { csvOf } from "../../kit/table";
 import { drawMap } from "./draw";
 import { frameOf } from "./frame";
 import type { MapPicture } from "./picture";
@@ -46,7 +46,7 @@ export function mapImage(picture: MapPicture, title: string, subtitle: string): 
 /** Say what the lines and the grey of a map mean. */
 export function legendOf(picture: MapPicture): string {
   const { map, valley } = picture;
-  const best = `White line: best rate${map.seeds > 1 ? `, range over ${map.seeds} seeds` : ""}.`;
+  const best = `White line: best rate${map.seeds > 1 ? `, range over ${map.seeds} seeds` : ""}; star: that of all steps.`;
   const worse = valley.start === null ? "Grey: not finite or diverging." : `Grey: worse than the start, ${general(valley.start, 3)}.`;
   const limit = map.max_stable_lr === null ? "" : ` Dashed: from ${general(map.max_stable_lr, 3)} up every run diverges.`;
   return `${best} ${worse}${limit}`;

@@ -1,7 +1,9 @@
 /** The frame of a map on the page: where its axes lie, and the way from rates and steps to pixels and back. */
 
-import { MARGIN, type Box } from "../../pictures/axes";
-import { scaleBetween, type Scale } from "../../pictures/scale";
+import { general } from "../../kit/numbers";
+import { canvasFont } from "../../kit/palette";
+import { MARGIN, TICK_SIZE, type Box } from "../../pictures/axes";
+import { scaleBetween, ticksOf, type Scale } from "../../pictures/scale";
 import { cellAt } from "./cells";
 import type { Cell, MapPicture } from "./picture";
 
@@ -18,6 +20,9 @@ export interface Frame {
 }
 
 const NARROW = 520;
+/** The pixels between a label and the edges on both sides of it. */
+const BESIDE = 10;
+const MOST_TICKS = 12;
 
 /** Lay a map out on so many pixels.
  *
@@ -27,7 +32,7 @@ const NARROW = 520;
 export function frameOf(picture: MapPicture, width: number, height: number, above = 0, below = 0): Frame {
   const narrow = width < NARROW;
   const plot: Box = {
-    left: MARGIN.left + 2,
+    left: Math.max(MARGIN.left + 2, widestRate(picture) + BESIDE),
     top: MARGIN.top + above,
     right: width - (narrow ? 66 : 84),
     bottom: height - MARGIN.bottom - below,
@@ -54,6 +59,17 @@ export function frameOf(picture: MapPicture, width: number, height: number, abov
     },
   };
 }
+
+/** Return the width of the widest label that a rate may have. */
+function widestRate({ map, y }: MapPicture): number {
+  measured ??= document.createElement("canvas").getContext("2d")!;
+  measured.font = canvasFont(TICK_SIZE);
+  const few = map.lrs.length <= MOST_TICKS ? map.lrs.map((lr) => general(lr, 3)) : [];
+  const labels = [...few, ...ticksOf(y[0]!, y.at(-1)!, MOST_TICKS, true).map((tick) => tick.label)];
+  return Math.max(...labels.map((label) => measured!.measureText(label).width));
+}
+
+let measured: CanvasRenderingContext2D | null = null;
 
 function scaleOf(edges: readonly number[], from: number, to: number): Scale {
   return scaleBetween(edges[0]!, edges.at(-1)!, from, to, true);

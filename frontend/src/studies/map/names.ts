@@ -1,7 +1,8 @@
 /** Where the names of a map's regions have room. */
 
-import type { Best, Outcome } from "../contract";
-import { outcomeName } from "../words";
+import type { Outcome } from "../../kit/outcomes";
+import { outcomeName } from "../../kit/outcomes";
+import type { Best } from "../contract";
 import type { Patch } from "./cells";
 import type { Frame } from "./frame";
 

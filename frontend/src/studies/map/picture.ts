@@ -1,7 +1,8 @@
 /** What a map shows, made once when its numbers come: where its cells are, and which of them are of a kind. */
 
+import type { Outcome } from "../../kit/outcomes";
 import { edgesOf, type Grid } from "../../pictures/cells";
-import type { Outcome, StudyMap } from "../contract";
+import type { StudyMap } from "../contract";
 import { outlines, patches, type Patch, type Segment } from "./cells";
 import { valleyOf, type Valley } from "./scale";
 

@@ -2,8 +2,8 @@
 
 import { element, setText } from "../../kit/element";
 import { count, general } from "../../kit/numbers";
-import type { Outcome } from "../contract";
-import { capitalised, outcomeMeaning, outcomeName } from "../words";
+import type { Outcome } from "../../kit/outcomes";
+import { capitalised, outcomeMeaning, outcomeName } from "../../kit/outcomes";
 import type { CellReading, MapPicture } from "./picture";
 
 export interface Reading {

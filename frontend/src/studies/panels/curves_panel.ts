@@ -2,11 +2,12 @@
 
 import { element, fill } from "../../kit/element";
 import { general } from "../../kit/numbers";
+import { outcomeName } from "../../kit/outcomes";
 import type { StudyDetail } from "../contract";
 import { sameRate, type View } from "../state";
-import { outcomeName } from "../words";
 import { scaleButtons, toggled } from "./chosen";
 import type { Change, Panel } from "./panel";
+import { bestMark, isBest } from "./rates_panel";
 import { runCurves } from "./run_curves";
 
 /** Make the panel. */
@@ -19,10 +20,10 @@ export function curvesPanel(change: Change): Panel {
   let listed = "";
 
   function list(study: StudyDetail, view: View): void {
-    const names = study.rates.map((rate) => `${rate.lr} ${rate.outcome}`).join();
+    const names = study.rates.map((rate) => `${rate.lr} ${rate.outcome} ${isBest(study, rate.lr)}`).join();
     if (listed !== names) {
       listed = names;
-      fill(chooser, ...study.rates.map((rate) => rateButton(rate.lr, rate.outcome)));
+      fill(chooser, ...study.rates.map((rate) => rateButton(rate.lr, rate.outcome, isBest(study, rate.lr))));
     }
     for (const button of chooser.children) {
       const lr = Number((button as HTMLElement).dataset["lr"]);
@@ -52,8 +53,8 @@ export function curvesPanel(change: Change): Panel {
   };
 }
 
-function rateButton(lr: number, outcome: string | null): HTMLButtonElement {
+function rateButton(lr: number, outcome: string | null, isBest: boolean): HTMLButtonElement {
   const dot = element("span", { class: "outcome-dot", "data-outcome": outcome ?? "", "aria-hidden": "true" });
-  const label = `Rate ${general(lr)}, ${outcomeName(outcome)}`;
-  return element("button", { type: "button", class: "rate", "data-lr": lr, "aria-label": label, title: outcomeName(outcome) }, dot, general(lr, 3));
+  const label = `Rate ${general(lr)}, ${outcomeName(outcome)}${isBest ? ", best rate" : ""}`;
+  return element("button", { type: "button", class: "rate", "data-lr": lr, "aria-label": label, title: outcomeName(outcome) }, isBest ? bestMark() : dot, general(lr, 3));
 }

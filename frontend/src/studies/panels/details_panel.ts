@@ -2,10 +2,10 @@
 
 import { element, fill } from "../../kit/element";
 import { counted, general } from "../../kit/numbers";
+import { pairs } from "../../kit/table";
 import type { Cost, StudyDetail } from "../contract";
 import { exportAddress } from "../requests";
-import { pairs } from "../table";
-import { duration, moment } from "../words";
+import { duration, moment, targetOf } from "../words";
 import type { Panel } from "./panel";
 
 const FILES = [["csv", "CSV"], ["parquet", "Parquet"], ["json", "JSON"], ["npz", "NumPy (npz)"]] as const;
@@ -28,13 +28,26 @@ export function detailsPanel(): Panel {
 
 function begun(study: StudyDetail): HTMLElement {
   const entries: [string, string][] = [["begun", moment(study.created)]];
-  if (study.target !== null) entries.unshift(["target", study.target]);
+  if (study.target !== null) {
+    const { name, fingerprint } = targetOf(study.target);
+    if (fingerprint !== null) entries.unshift(["fingerprint of its file, by which a change would be told", fingerprint]);
+    entries.unshift(["target", name]);
+  }
   if (study.cost !== null) entries.push(["cost", costText(study.cost)]);
   return section("Study", pairs(entries));
 }
 
+/** What inputs are called that nobody types under their own name. */
+const NAMES: Record<string, string> = {
+  lrs: "learning rates",
+  lanes: "runs side by side (lanes)",
+  budget: "share of the run that the search may take",
+  "rates of the schedule": "fingerprint of the schedule's rates",
+  "losses of the first steps": "losses of the first steps, by which the same loop is known again",
+};
+
 function inputsOf(study: StudyDetail): [string, string][] {
-  return Object.entries(study.inputs).map(([name, value]) => [name.replaceAll("_", " "), shortened(value)]);
+  return Object.entries(study.inputs).map(([name, value]) => [NAMES[name] ?? name.replaceAll("_", " "), shortened(value)]);
 }
 
 function shortened(value: unknown): string {

@@ -1,17 +1,18 @@
 /** The map of a sweep, with what the cross-hair reads, the curves of chosen rates, and the best rate for each budget. */
 
+import { sentence } from "../../kit/asking";
 import { element, fill, setText } from "../../kit/element";
+import { latest } from "../../kit/latest";
 import { count, general } from "../../kit/numbers";
+import { fileName, saveButton, savePicture, saveText } from "../../kit/save";
+import { csvOf, tableOf } from "../../kit/table";
 import type { Best, StudyDetail, StudyMap } from "../contract";
-import { latest } from "../latest";
 import { legendOf, mapImage, mapTable } from "../map/export";
 import { pictureOf, readingOf, type Cell, type MapPicture } from "../map/picture";
 import { reading } from "../map/reading";
 import { mapView } from "../map/view";
-import { askMap, Refusal, sentence } from "../requests";
-import { fileName, saveButton, savePicture, saveText } from "../save";
+import { askMap } from "../requests";
 import { type View } from "../state";
-import { csvOf, tableOf } from "../table";
 import { scaleButtons, toggled } from "./chosen";
 import type { Change, Panel } from "./panel";
 import { runCurves } from "./run_curves";
@@ -61,12 +62,14 @@ export function mapPanel(change: Change): Panel {
       fill(budgets, bestTable(answer.best, named("best-rates", "csv")));
       if (answer.judged === false) later = window.setTimeout(ask, PAUSE);
     },
-    (error) => {
-      trouble.hidden = false;
-      setText(trouble, error instanceof Refusal && error.status === 404 ? "There is no map yet: it grows as runs are done." : sentence(error));
-      body.hidden = picture === null;
-    },
+    (error) => tell(sentence(error)),
   );
+
+  function tell(problem: string): void {
+    trouble.hidden = false;
+    setText(trouble, problem);
+    body.hidden = picture === null;
+  }
 
   function ask(): void {
     const name = study!.name;
@@ -95,7 +98,8 @@ export function mapPanel(change: Change): Panel {
       [study, view] = [nextStudy, nextView];
       if (asked !== study.revision) {
         asked = study.revision;
-        ask();
+        if (study.curves > 0) ask();
+        else tell("There is no map yet: it grows as runs are done.");
       }
       map.setChosen(view.lrs);
       scales.show(view);
@@ -114,7 +118,7 @@ export function mapPanel(change: Change): Panel {
 function bestTable(best: readonly (Best | null)[], file: string): HTMLElement {
   const known = best.filter((one) => one !== null);
   const withRange = known.some((one) => one.low !== null);
-  const columns = ["Steps", "Best rate", ...(withRange ? ["Lowest seed", "Highest seed"] : []), "Loss"];
+  const columns = ["Steps", "Best rate", ...(withRange ? ["Lowest best rate over seeds", "Highest best rate over seeds"] : []), "Loss"];
   const rows = known.map((one) => {
     const range = withRange ? [one.low === null ? "" : general(one.low), one.high === null ? "" : general(one.high)] : [];
     return [count(one.steps), general(one.lr), ...range, one.loss === null ? "not finite" : general(one.loss)];
@@ -126,7 +130,7 @@ function bestTable(best: readonly (Best | null)[], file: string): HTMLElement {
     "section",
     { "aria-label": "The best rate for each budget" },
     element("header", { class: "section-head" }, element("h2", {}, "The best rate for each budget")),
-    tableOf("The best learning rate for each number of steps", columns.map((title) => ({ title, number: true })), rows),
+    tableOf("The best learning rate for each number of steps", columns.map((title) => ({ title, number: true, isRange: title.endsWith("over seeds") })), rows),
     element("div", { class: "saves" }, save),
   );
 }

@@ -1,18 +1,18 @@
 /** The race of a recommendation: its picture, its probes in a table, and what more steps would bring. */
 
 import { element, fill, setText } from "../../kit/element";
+import { framed, type KeyEntry } from "../../kit/framed";
 import { count, counted, general } from "../../kit/numbers";
+import { outcomeName } from "../../kit/outcomes";
 import { palette } from "../../kit/palette";
+import { fileName, saveButton, savePicture, saveText } from "../../kit/save";
+import { csvOf, tableOf } from "../../kit/table";
 import { onThemeChange } from "../../kit/theme";
 import type { Probe, Recommendation, StudyDetail } from "../contract";
 import { roundColour } from "../race/draw";
 import { frontierSection, type Frontier } from "../race/frontier";
 import { racePicture, type RacePicture } from "../race/picture";
 import { raceView, type RaceView } from "../race/view";
-import { framed, type KeyEntry } from "../framed";
-import { fileName, saveButton, savePicture, saveText } from "../save";
-import { csvOf, tableOf } from "../table";
-import { outcomeName } from "../words";
 import type { Panel } from "./panel";
 import { outcomeMark } from "./rates_panel";
 
@@ -96,7 +96,7 @@ function keyEntry({ text, colour, kind }: Entry): HTMLElement {
 const COLUMNS = [
   { title: "Steps", number: true },
   { title: "Learning rate", number: true },
-  { title: "Compared by", number: true },
+  { title: "Loss compared", number: true },
   { title: "Outcome" },
 ];
 

@@ -2,9 +2,11 @@
 
 import { element, fill } from "../../kit/element";
 import { count, general } from "../../kit/numbers";
-import { fileName, saveButton, saveText } from "../save";
-import { csvOf, tableOf } from "../table";
-import { outcomeName } from "../words";
+import { outcomeName } from "../../kit/outcomes";
+import { fileName, saveButton, saveText } from "../../kit/save";
+import { csvOf, tableOf } from "../../kit/table";
+import type { StudyDetail } from "../contract";
+import { ratesOf } from "../state";
 import type { Panel } from "./panel";
 
 const COLUMNS = [
@@ -23,11 +25,11 @@ export function ratesPanel(): Panel {
     element: body,
     show(study) {
       const { rates } = study;
-      const now = JSON.stringify(rates);
+      const now = JSON.stringify([rates, study.best]);
       if (shown === now) return;
       shown = now;
       const rows = rates.map((rate) => [
-        general(rate.lr),
+        isBest(study, rate.lr) ? element("span", { class: "best-rate" }, bestMark(), general(rate.lr)) : general(rate.lr),
         count(rate.runs),
         count(rate.steps),
         rate.last_loss === null ? "not finite" : general(rate.last_loss),
@@ -44,7 +46,17 @@ export function ratesPanel(): Panel {
   };
 }
 
-/** A dot and the outcome in words. */
+/** Return whether a study recommends a rate, or has found none better so far. */
+export function isBest({ best }: StudyDetail, lr: number): boolean {
+  return best !== null && ratesOf([best], [lr])[0] === lr;
+}
+
+/** The mark of the best rate. */
+export function bestMark(): HTMLElement {
+  return element("span", { class: "best-mark", role: "img", "aria-label": "best rate", title: "best rate" });
+}
+
+/** A dot and the outcome in words; what is not known is a dash. */
 export function outcomeMark(outcome: string | null): HTMLElement {
-  return element("span", { class: "outcome-mark" }, element("span", { class: "outcome-dot", "data-outcome": outcome ?? "", "aria-hidden": "true" }), outcomeName(outcome));
+  return element("span", { class: "outcome-mark" }, element("span", { class: "outcome-dot", "data-outcome": outcome ?? "", "aria-hidden": "true" }), outcome === null ? "–" : outcomeName(outcome));
 }

@@ -1,14 +1,15 @@
 /** The curves of rates: asked for when the choice or the study has changed, and shown. */
 
+import { sentence } from "../../kit/asking";
 import { element, setText } from "../../kit/element";
+import { latest } from "../../kit/latest";
 import { counted } from "../../kit/numbers";
-import { curveChart } from "../curves/chart";
+import { fileName, saveButton, savePicture, saveText } from "../../kit/save";
+import { csvOf } from "../../kit/table";
 import type { RunCurve, StudyCurves, StudyDetail } from "../contract";
-import { latest } from "../latest";
-import { askCurves, sentence } from "../requests";
-import { fileName, saveButton, savePicture, saveText } from "../save";
-import type { View } from "../state";
-import { csvOf } from "../table";
+import { curveChart } from "../curves/chart";
+import { askCurves } from "../requests";
+import { sameRate, type View } from "../state";
 
 export interface RunCurves {
   readonly element: HTMLElement;
@@ -25,15 +26,14 @@ export function runCurves(): RunCurves {
   let curves: RunCurve[] = [];
   let shown: { study: StudyDetail; view: View } | null = null;
 
-  const answers = latest<StudyCurves>(
-    (answer) => {
-      curves = answer.curves;
-      setText(more, answer.left_out ? `${counted(answer.left_out, "more curve")} of these rates would be too many to show.` : "");
-      tell(null);
-      draw();
-    },
-    (error) => tell(sentence(error)),
-  );
+  const answers = latest<StudyCurves>(show, (error) => tell(sentence(error)));
+
+  function show(answer: StudyCurves): void {
+    curves = answer.curves;
+    setText(more, answer.left_out ? `${counted(answer.left_out, "more curve")} of these rates would be too many to show.` : "");
+    tell(null);
+    draw();
+  }
 
   function tell(problem: string | null): void {
     trouble.hidden = problem === null;
@@ -42,8 +42,8 @@ export function runCurves(): RunCurves {
 
   function draw(): void {
     if (shown === null) return;
-    const { study, view } = shown;
-    chart.show({ curves, chosen: view.lrs, logLoss: view.logLoss, logSteps: view.logSteps, smooth: view.smooth, alongRates: study.kind === "range_test" });
+    const { view } = shown;
+    chart.show({ curves, chosen: view.lrs, logLoss: view.logLoss, logSteps: view.logSteps, smooth: view.smooth });
   }
 
   const named = (what: string, ending: string): string => fileName(shown?.study.name ?? "", what, ending);
@@ -56,12 +56,15 @@ export function runCurves(): RunCurves {
   return {
     element: element("div", {}, trouble, chart.element, more, saves),
     show(study, view) {
-      const rates = view.lrs.join();
-      const isNew = shown?.view.lrs.join() !== rates || asked === "";
+      // A link may name a rate that has no run yet; the server is asked for it when it has.
+      const there = view.lrs.filter((lr) => study.rates.some((rate) => sameRate(rate.lr, lr)));
+      const rates = `${there.join()} of ${view.lrs.join()}`;
+      const isNew = shown?.view.lrs.join() !== view.lrs.join() || asked === "";
       shown = { study, view };
       if (asked !== `${study.revision} ${rates}`) {
         asked = `${study.revision} ${rates}`;
-        answers.load((signal) => askCurves(study.name, view.lrs, signal));
+        if (there.length === 0 && view.lrs.length > 0) show({ curves: [] });
+        else answers.load((signal) => askCurves(study.name, there, signal));
       }
       if (!isNew) draw();
     },

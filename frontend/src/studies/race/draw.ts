@@ -2,9 +2,8 @@
 
 import { canvasFont, palette } from "../../kit/palette";
 import { theme } from "../../kit/theme";
-import { boxInside, TICK_SIZE, type Box } from "../../pictures/axes";
+import { boxInside, drawAxes, TICK_SIZE, type Box } from "../../pictures/axes";
 import { scaleBetween, type Scale } from "../../pictures/scale";
-import { drawAxes } from "../axes";
 import type { Probe } from "../contract";
 import type { RacePicture } from "./picture";
 

@@ -1,12 +1,12 @@
 /** What more steps would bring: the loss that each budget leads to at its best rate. */
 
 import { element } from "../../kit/element";
+import { framed } from "../../kit/framed";
 import { count, general } from "../../kit/numbers";
+import { fileName, saveButton, savePicture, saveText } from "../../kit/save";
+import { csvOf, tableOf } from "../../kit/table";
 import { lineChart } from "../../pictures/line_chart";
 import type { FrontierLine, Recommendation } from "../contract";
-import { framed } from "../framed";
-import { fileName, saveButton, savePicture, saveText } from "../save";
-import { csvOf, tableOf } from "../table";
 
 export interface Frontier {
   readonly element: HTMLElement;

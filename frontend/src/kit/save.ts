@@ -1,6 +1,6 @@
 /** Files that the reader asks for. */
 
-import { element } from "../kit/element";
+import { element } from "./element";
 
 /** Offer some data as a file. */
 export function save(data: Blob, name: string): void {

@@ -1,6 +1,6 @@
 /** Of several questions only the newest one's answer counts. */
 
-import { wasCancelled } from "./requests";
+import { wasCancelled } from "./asking";
 
 export interface Latest<Answer> {
   /** Ask, and forget what was asked before. */

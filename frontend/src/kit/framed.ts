@@ -1,6 +1,6 @@
 /** A picture that is saved: with its title above and what its colours mean, so that it stands alone. */
 
-import { canvasFont, palette } from "../kit/palette";
+import { canvasFont, palette } from "./palette";
 
 export interface KeyEntry {
   text: string;

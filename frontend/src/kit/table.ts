@@ -1,18 +1,26 @@
 /** Tables of text, and the same as a file. */
 
-import { element, type Child } from "../kit/element";
+import { element, type Child } from "./element";
 
 export interface Column {
   title: string;
   /** Whether the column holds numbers, which are set flush right. */
   number?: boolean;
+  /** Whether the column holds sentences, which may break into lines. */
+  sentence?: boolean;
+  /** Whether the column is an end of a range, which a narrow screen does without. */
+  isRange?: boolean;
+}
+
+function kindOf({ number, sentence, isRange }: Column): string | undefined {
+  return [number && "number", sentence && "sentence", isRange && "range"].filter(Boolean).join(" ") || undefined;
 }
 
 /** Make a table with a caption that is read aloud. */
 export function tableOf(caption: string, columns: readonly Column[], rows: readonly (readonly Child[])[]): HTMLElement {
-  const head = columns.map((column) => element("th", { scope: "col", class: column.number ? "number" : undefined }, column.title));
+  const head = columns.map((column) => element("th", { scope: "col", class: kindOf(column) }, column.title));
   const body = rows.map((row) =>
-    element("tr", {}, ...row.map((cell, index) => element("td", { class: columns[index]?.number ? "number" : undefined }, cell))),
+    element("tr", {}, ...row.map((cell, index) => element("td", { class: kindOf(columns[index]!) }, cell))),
   );
   const table = element(
     "table",
