@@ -2,8 +2,8 @@
 
 `lrscout.find` is asked about every task, seed, horizon and schedule at a budget of 0.5. Its range `low` to `high` keeps
 its promise if the best rate of the grid for that seed lies in it, or another rate whose regret is below 0.01 or, where
-that is larger, below the floor of that task, the noise between seeds, but never above 0.03. The predicted interval keeps
-its promise if it holds the loss that the recommended rate comes to, read off the grid between its rates.
+that is larger, below the floor of that task, the noise between seeds, but never above 0.03. The predicted interval
+keeps its promise if it holds the loss that the recommended rate comes to, read off the grid between its rates.
 """
 
 from __future__ import annotations
