@@ -114,17 +114,10 @@ def _candidates(content: bytes) -> list[str]:
 
 
 def _judged(log: Log) -> Diagnosis:
-    evaluated = len(log.evaluations) > 0
     try:
         # Numbers near the largest that there are overflow on the way, and what comes of that is not finite.
         with np.errstate(all="ignore"):
-            return diagnose(
-                log.losses,
-                log.lrs,
-                log.evaluations if evaluated else None,
-                steps=log.steps,
-                evaluated_at=log.evaluated_at if evaluated else None,
-            )
+            return diagnose(**log.observed)
     except (InvalidValueError, EmptyDataError) as error:
         raise RefusedError(NOT_AMISS, f"{log.name}: {error}", losses=log.columns[:_MOST_NAMES]) from error
 

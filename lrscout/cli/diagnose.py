@@ -103,18 +103,8 @@ def _diagnoses(
 
 
 def _diagnosis(log: Log, target_loss: float | None, max_stable_lr: float | None, budget: int | None) -> Diagnosis:
-    evaluated = len(log.evaluations) > 0
     try:
-        return diagnose_losses(
-            log.losses,
-            log.lrs,
-            log.evaluations if evaluated else None,
-            steps=log.steps,
-            evaluated_at=log.evaluated_at if evaluated else None,
-            target_loss=target_loss,
-            max_stable_lr=max_stable_lr,
-            budget=budget,
-        )
+        return diagnose_losses(**log.observed, target_loss=target_loss, max_stable_lr=max_stable_lr, budget=budget)
     except (InvalidValueError, EmptyDataError) as error:
         # The options are checked, so what cannot be judged is in the file.
         raise LogError(f"{log.name}: {error}") from error

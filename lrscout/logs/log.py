@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,3 +35,11 @@ class Log:
     notes: tuple[str, ...] = ()
     column: str = ""
     columns: tuple[str, ...] = ()
+
+    @property
+    def observed(self) -> dict[str, Any]:
+        """What the log holds, by the names that `lrscout.diagnose` has for it."""
+        observed: dict[str, Any] = {"losses": self.losses, "lr": self.lrs, "steps": self.steps}
+        if len(self.evaluations):
+            observed |= {"evaluations": self.evaluations, "evaluated_at": self.evaluated_at}
+        return observed
