@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 
@@ -119,7 +119,7 @@ def test_reads_the_losses_at_the_pointer(server: str, opened: Opened) -> None:
     expect(said).to_contain_text("At rate")
     rate, rest = said.text_content().removeprefix("At rate ").split(": loss ")
     losses, smoothed = rest.removesuffix(".").split(", smoothed ")
-    told = httpx.get(f"{server}/api/study/range-test", params={"name": NAME}).json()
+    told = httpx2.get(f"{server}/api/study/range-test", params={"name": NAME}).json()
     place = int(np.argmin(np.abs(np.log(np.array(told["smoothed"]["lrs"]) / float(rate)))))
     read = [float(loss) for loss in losses.split(" · ")]
     assert read == pytest.approx([repeat["losses"][place] for repeat in told["repeats"]], rel=1e-3)
