@@ -165,10 +165,10 @@ def test_the_science_quotes_the_benchmark() -> None:
     lines = [line.split("|") for line in read("docs/benchmark.md").splitlines() if line.count("|") > 8]
     rows = {cells[1].strip(): cells for cells in reversed(lines)}
     told = " ".join(read("docs/science.md").partition("## What the benchmark showed")[2].split())
-    assert "comes to four times the floor" in told
-    assert round(float(rows["lrscout 0.5"][3])) == 4
-    assert "at twelve times the floor" in told
-    assert round(float(rows["fastai minimum"][3])) == 12
+    assert "comes to five times the floor" in told
+    assert round(float(rows["lrscout 0.5"][3])) == 5
+    assert "at eleven times the floor" in told
+    assert round(float(rows["fastai minimum"][3])) == 11
     assert "off by fifteen octaves at the median" in told
     assert rows["Lightning"][6].strip()[1:].startswith("15")
 
