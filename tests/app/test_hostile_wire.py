@@ -40,6 +40,9 @@ def port(folder: Path) -> Iterator[int]:
     listening.close()
 
 
+# More than a server takes in one reading, so that it sees the line grow before it sees its end.
+ENDLESS = b"a" * 1_000_000
+
 RAW = [
     b"GET /../../../../etc/passwd HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     b"GET /static/../../secret.txt HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
@@ -51,8 +54,8 @@ RAW = [
     b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /api/studies HTTP/1.1\r\n\r\n",
     b"POST /api/diagnose HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n"
     b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nloss",
-    b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
+    b"GET /" + ENDLESS + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + ENDLESS + b"\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     b"CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example\r\n\r\n",
     b"GET /api/studies HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -63,11 +66,14 @@ RAW = [
 @pytest.mark.parametrize("request_line", RAW, ids=lambda raw: repr(raw[:50]))
 def test_what_no_browser_sends(port: int, request_line: bytes) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(request_line)
-        connection.shutdown(socket.SHUT_WR)
         received = b""
-        while piece := connection.recv(1 << 16):
-            received += piece
+        # A server may hang up on the rest of what it has refused.
+        with suppress(OSError):
+            connection.sendall(request_line)
+            connection.shutdown(socket.SHUT_WR)
+        with suppress(OSError):
+            while piece := connection.recv(1 << 16):
+                received += piece
     assert b" 200 " not in received.partition(b"\r\n")[0]
     assert b" 500 " not in received
     assert SECRET.encode() not in received
