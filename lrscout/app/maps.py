@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import asdict, replace
 from threading import Lock
@@ -14,6 +13,7 @@ import numpy as np
 from lrscout.analyse.checkpoints import outcome_at
 from lrscout.app.answers import MALFORMED, RefusedError
 from lrscout.app.layout import Layout, Place, Rectangle, rectangle_of
+from lrscout.app.remembered import Remembered
 from lrscout.core.curve import Curve, Outcome
 from lrscout.core.result import Cost
 from lrscout.measure.lr_map import LRMap
@@ -145,8 +145,7 @@ class Maps:
     """The sweeps that were asked for last."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Any, KeptSweep] = OrderedDict()
-        self._lock = Lock()
+        self._kept: Remembered[KeptSweep] = Remembered(_REMEMBERED)
 
     def of(self, record: StudyRecord) -> LRMap | None:
         """Return the map of a study, or None where it has no runs yet.
@@ -174,19 +173,12 @@ class Maps:
         Args:
             record: the study.
         """
-        with self._lock:
-            kept = self._kept.get((record.summary.name, record.summary.created))
+        kept = self._kept.get((record.summary.name, record.summary.created))
         return None if kept is None else kept.judged
 
     def _kept_of(self, record: StudyRecord, layout: Layout) -> KeptSweep:
         # A study that was deleted and begun again has another beginning.
-        key = record.summary.name, record.summary.created
-        with self._lock:
-            kept = self._kept.setdefault(key, KeptSweep(layout))
-            self._kept.move_to_end(key)
-            while len(self._kept) > _REMEMBERED:
-                self._kept.popitem(last=False)
-        return kept
+        return self._kept.get_or_make((record.summary.name, record.summary.created), lambda: KeptSweep(layout))
 
 
 def map_as_dict(lr_map: LRMap) -> dict[str, Any]:

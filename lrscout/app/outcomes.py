@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lrscout.analyse.checkpoints import outcome_of
 from lrscout.app.answers import MALFORMED, RefusedError
 from lrscout.app.layout import nearest
 from lrscout.app.maps import Maps
 from lrscout.app.recommendations import recommendation_of
+from lrscout.app.remembered import Remembered
 from lrscout.app.runs import KeptRun, Position
 from lrscout.core.curve import Outcome, Stop
 
@@ -33,8 +32,7 @@ class Outcomes:
 
     def __init__(self, maps: Maps) -> None:
         self._maps = maps
-        self._known: OrderedDict[Any, dict[Position, Outcome]] = OrderedDict()
-        self._lock = Lock()
+        self._known: Remembered[dict[Position, Outcome]] = Remembered(_REMEMBERED)
 
     def of(self, record: StudyRecord, runs: Mapping[Position, KeptRun]) -> dict[Position, Outcome | None]:
         """Return how runs went; of a sweep's None is what its map does not tell yet.
@@ -77,11 +75,7 @@ class Outcomes:
         """Return what the rule of probes says of runs, reading those that it has not been asked about."""
         # A study that was deleted and begun again has another beginning.
         key = record.summary.name, record.summary.created
-        with self._lock:
-            known = self._known.setdefault(key, {})
-            self._known.move_to_end(key)
-            while len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+        known = self._known.get_or_make(key, dict)
         new = wanted - known.keys()
         for block, curves in record.blocks({block for block, _ in new}) if new else ():
             known.update({(block, place): outcome_of(curve) for place, curve in enumerate(curves) if curve.steps > 0})

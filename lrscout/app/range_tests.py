@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from contextlib import suppress
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrscout.analyse.heights import heights_of
 from lrscout.app.answers import MALFORMED, RefusedError
+from lrscout.app.remembered import Remembered
 from lrscout.app.thinning import thinned
 from lrscout.core.checks import check_count
 from lrscout.core.result import Cost
@@ -31,8 +30,7 @@ class RangeTests:
     """The range tests that were asked for last: to read suggestions off their noise takes a moment."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[Any, RangeTest | None] = OrderedDict()
-        self._lock = Lock()
+        self._known: Remembered[RangeTest | None] = Remembered(_REMEMBERED)
 
     def of(self, record: StudyRecord) -> RangeTest | None:
         """Return the range test of the repeats that are kept by now, or None where there are none.
@@ -48,13 +46,7 @@ class RangeTests:
             raise RefusedError(404, f"The study {record.summary.name!r} is no range test.")
         # A study that was deleted and begun again has another beginning.
         key = record.summary.name, record.summary.created, record.revision
-        with self._lock:
-            if key not in self._known:
-                self._known[key] = _read(record)
-            self._known.move_to_end(key)
-            while len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
-            return self._known[key]
+        return self._known.get_or_make(key, lambda: _read(record))
 
 
 def is_range_test(record: StudyRecord) -> bool:

@@ -16,6 +16,7 @@ from rich.table import Column, Table
 
 from lrscout.cli.output import MISUSED, fail, one_sentence
 from lrscout.core.result import jsonable
+from lrscout.store.default import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from lrscout.store.records import CurveSummary, StudySummary
@@ -28,11 +29,10 @@ studies = typer.Typer(name="studies", help="See, export and delete the studies i
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the study.")]
 Url = Annotated[str, typer.Option("--store", help="The store: a file, or postgresql+psycopg://user@host/database.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-_DEFAULT = "lrscout.db"
 
 
 @studies.command("list")
-def list_studies(store: Url = _DEFAULT, json: Json = False) -> None:
+def list_studies(store: Url = DEFAULT_STORE, json: Json = False) -> None:
     """List the studies, the oldest first."""
     with one_sentence():
         opened = _open(store)
@@ -46,7 +46,7 @@ def list_studies(store: Url = _DEFAULT, json: Json = False) -> None:
 
 
 @studies.command()
-def show(name: Name, store: Url = _DEFAULT, json: Json = False) -> None:
+def show(name: Name, store: Url = DEFAULT_STORE, json: Json = False) -> None:
     """Show a study: its inputs, what it was made with, and its curves."""
     with one_sentence():
         opened = _open(store)
@@ -67,7 +67,7 @@ def export(
     out: Annotated[Path, typer.Option(help="The file to write; for TensorBoard, the folder.")],
     format: Annotated[Format | None, typer.Option(help="By default what --out ends with.", show_default=False)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
-    store: Url = _DEFAULT,
+    store: Url = DEFAULT_STORE,
     json: Json = False,
 ) -> None:
     """Write a study's curves as CSV, as Parquet or for TensorBoard."""
@@ -88,7 +88,7 @@ def export(
 def delete(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    store: Url = _DEFAULT,
+    store: Url = DEFAULT_STORE,
     json: Json = False,
 ) -> None:
     """Delete a study with all its curves."""

@@ -10,8 +10,7 @@ import typer
 
 from lrscout.cli.output import fail, one_sentence
 from lrscout.core.imports import require
-
-_DEFAULT = "lrscout.db"
+from lrscout.store.default import DEFAULT_STORE
 
 
 def ui(
@@ -19,7 +18,7 @@ def ui(
         str | None,
         typer.Option(
             help="The store of the studies: a file, which may be made later, or "
-            f"postgresql+psycopg://user@host/database. By default {_DEFAULT}.",
+            f"postgresql+psycopg://user@host/database. By default {DEFAULT_STORE}.",
             show_default=False,
         ),
     ] = None,
@@ -50,7 +49,7 @@ def ui(
         if not are_built():
             fail(not_built())
         token = token_for(host, token_file)
-        app = make_app(store or _DEFAULT, token=token, host=host, allowed_hosts=allow_host or ())
+        app = make_app(store or DEFAULT_STORE, token=token, host=host, allowed_hosts=allow_host or ())
         with listen(host, port) as listening:
             address = address_of(listening, host, token)
             _tell(address, json=json)

@@ -13,11 +13,10 @@ from lrscout.core.curve import Curve
 from lrscout.core.progress import progress
 from lrscout.core.source import Source
 from lrscout.runners.plan import Block, Runner
+from lrscout.store.default import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from lrscout.store.study import Study
-
-DEFAULT_STORE = "lrscout.db"
 
 
 class Unkept:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError
 
 from lrscout.core.errors import InvalidValueError, StoreError
 from lrscout.store.database import Database
+from lrscout.store.default import DEFAULT_STORE
 from lrscout.store.inputs import check_same, written
 from lrscout.store.postgres import Postgres
 from lrscout.store.records import CurveSummary, StudyRecord, StudySummary, read_summaries
@@ -25,14 +26,11 @@ from lrscout.store.tables import blocks, curves, studies
 from lrscout.store.versions import versions
 from lrscout.store.writer import Writer
 
-DEFAULT = "lrscout.db"
-"""The file that studies are kept in where nothing else is said."""
-
 _FORMS = "a file such as lrscout.db, or postgresql+psycopg://user@host/database"
 _LONGEST = 200
 
 
-def open_store(url: str | Path = DEFAULT, *, create: bool = True) -> Store:
+def open_store(url: str | Path = DEFAULT_STORE, *, create: bool = True) -> Store:
     """Open a store, and make it where there is none.
 
     Args:
