@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,7 +89,7 @@ class Trial:
             return math.inf
         return late(self.losses)
 
-    @property
+    @cached_property
     def diverged(self) -> bool:
         """Whether a run broke off, or ended above its start by more than its noise."""
         return not self.completed or any(
