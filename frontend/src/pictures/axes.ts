@@ -12,9 +12,10 @@ export interface Box {
 }
 
 export const TICK_SIZE = 11;
-const TICK = 4;
-const SMALL_TICK = 2;
-const GAP = 7;
+export const TICK = 4;
+export const SMALL_TICK = 2;
+/** From the edge of a box to the names of its ticks. */
+export const GAP = 7;
 
 /** So many places are each named, if there is room; and an axis of so many decades names 2 and 5 too. */
 const FEW = 8;
@@ -34,12 +35,8 @@ export interface Axis {
 
 /** Draw ticks and names along the left and the lower edge of a box. */
 export function drawAxes(context: CanvasRenderingContext2D, box: Box, x: Axis, y: Axis): void {
-  const { muted, rule } = palette();
   context.save();
-  context.font = canvasFont(TICK_SIZE);
-  context.fillStyle = muted;
-  context.strokeStyle = rule;
-  context.lineWidth = 1;
+  inkTicks(context);
   context.textAlign = "center";
   context.textBaseline = "top";
   context.beginPath();
@@ -60,6 +57,15 @@ export function drawAxes(context: CanvasRenderingContext2D, box: Box, x: Axis, y
   context.stroke();
   drawNames(context, box, { x: x.name, y: y.name });
   context.restore();
+}
+
+/** Take the ink and the type of ticks. */
+export function inkTicks(context: CanvasRenderingContext2D): void {
+  const { muted, rule } = palette();
+  context.font = canvasFont(TICK_SIZE);
+  context.fillStyle = muted;
+  context.strokeStyle = rule;
+  context.lineWidth = 1;
 }
 
 /** Write the names of the axes: the upright one above its ticks, so that nobody has to tilt the head. */

@@ -2,7 +2,7 @@
 
 import { general } from "../../kit/numbers";
 import { canvasFont, palette } from "../../kit/palette";
-import { drawAxes, TICK_SIZE, type Box } from "../../pictures/axes";
+import { drawAxes, GAP, inkTicks, SMALL_TICK, TICK, TICK_SIZE, type Box } from "../../pictures/axes";
 import { imageOf } from "../../pictures/cells";
 import { colourAt, css, valley as VALLEY } from "../../pictures/colours";
 import { scaleBetween, ticksOf } from "../../pictures/scale";
@@ -156,24 +156,20 @@ function drawNames(context: Context, picture: MapPicture, frame: Frame): void {
 function drawBar(context: Context, picture: MapPicture, frame: Frame): void {
   const { bar } = frame;
   const { scale } = picture.valley;
-  const { muted, rule } = palette();
   const place = scaleBetween(scale.lowest, scale.highest, bar.bottom, bar.top, scale.logarithmic);
   const colours = context.createLinearGradient(0, bar.bottom, 0, bar.top);
   for (let stop = 0; stop <= STOPS; stop += 1) colours.addColorStop(stop / STOPS, css(colourAt(VALLEY, stop / STOPS)));
   context.fillStyle = colours;
   context.fillRect(bar.left, bar.top, bar.right - bar.left, bar.bottom - bar.top);
-  context.font = canvasFont(TICK_SIZE);
-  context.fillStyle = muted;
-  context.strokeStyle = rule;
-  context.lineWidth = 1;
+  inkTicks(context);
   context.textAlign = "left";
   context.textBaseline = "middle";
   for (const { at, label } of ticksOf(scale.lowest, scale.highest, (bar.bottom - bar.top) / 45, scale.logarithmic)) {
     context.beginPath();
     context.moveTo(bar.right, place.place(at));
-    context.lineTo(bar.right + (label ? 4 : 2), place.place(at));
+    context.lineTo(bar.right + (label ? TICK : SMALL_TICK), place.place(at));
     context.stroke();
-    context.fillText(label && general(at, 3), bar.right + 7, place.place(at));
+    context.fillText(label && general(at, 3), bar.right + GAP, place.place(at));
   }
   context.textBaseline = "alphabetic";
   context.textAlign = "right";
