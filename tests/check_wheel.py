@@ -20,7 +20,10 @@ def step(lr):
     return loss
 loop = lrscout.from_functions(step, position.copy, lambda copy: position.__setitem__(0, copy[0]), lr=0.1)
 assert lrscout.range_test(loop).lr and position == [1.0]
-assert (pathlib.Path(lrscout.__file__).parent / "py.typed").exists()
+package = pathlib.Path(lrscout.__file__).parent
+assert (package / "py.typed").exists()
+for name in ("index.html", "lrscout.js", "lrscout.css"):
+    assert (package / "app" / "static" / name).stat().st_size > 0, name
 """
 
 

@@ -28,9 +28,8 @@ FLOORS = {
     "app": 6,
     "cli": 7,
 }
-NEIGHBOURS = {("pictures", "lesson"), ("examples", "lesson"), ("cli", "app")}
-"""Rooms of one floor that may look at each other: the pictures draw the lesson, its loop is an example, and a command
-starts the page."""
+NEIGHBOURS = {("pictures", "lesson"), ("examples", "lesson")}
+"""Rooms of one floor that may look at each other: the pictures draw the lesson, and its loop is an example."""
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 

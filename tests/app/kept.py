@@ -20,6 +20,13 @@ def client_of(store: str | Path | None, **options: Any) -> TestClient:
     return TestClient(make_app(store, **options), base_url="http://127.0.0.1:8050")
 
 
+def asked(client: TestClient, address: str, **query: Any) -> Any:
+    """What the server answers, which must be no refusal."""
+    found = client.get(address, params=query)
+    assert found.status_code == 200, found.text
+    return found.json()
+
+
 def sweep_inputs(lrs: list[float], *, steps: int, seeds: int = 1, lanes: int = 1, **more: Any) -> dict[str, Any]:
     """What a sweep writes down when it begins."""
     inputs = {"steps": steps, "lrs": lrs, "checkpoints": [1, 2, 5, steps], "seeds": list(range(seeds))}

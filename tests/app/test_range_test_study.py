@@ -13,7 +13,7 @@ from lrscout import RangeTest
 from lrscout.analyse.smoothing import smooth, smoothing_for, without_spikes
 from lrscout.core.curve import Curve, Stop
 from lrscout.store.store import open_store
-from tests.app.kept import begun, client_of
+from tests.app.kept import asked, begun, client_of
 from tests.measure.range_tester import REPEATS, Noisy, range_tested
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -38,12 +38,6 @@ def results(path: Path) -> dict[str, RangeTest]:
 @pytest.fixture(scope="module")
 def client(path: Path, results: dict[str, RangeTest]) -> TestClient:
     return client_of(path)
-
-
-def asked(client: TestClient, address: str, **query: Any) -> Any:
-    found = client.get(address, params=query)
-    assert found.status_code == 200, found.text
-    return found.json()
 
 
 def with_null(losses: Any) -> list[float | None]:

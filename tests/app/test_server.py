@@ -23,7 +23,7 @@ from lrscout.lesson.problem import sample_problem
 from lrscout.measure.lr_map import LRMap
 from lrscout.measure.recommendation import Recommendation
 from lrscout.store.store import open_store
-from tests.app.kept import LRS, begun, client_of, curve, sweep_inputs
+from tests.app.kept import LRS, asked, begun, client_of, curve, sweep_inputs
 
 SHARED = ("sweep", "budgets", "seeds")
 
@@ -54,12 +54,6 @@ def results(path: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def client(path: Path, results: dict[str, Any]) -> TestClient:
     return client_of(path)
-
-
-def asked(client: TestClient, address: str, **query: Any) -> Any:
-    found = client.get(address, params=query)
-    assert found.status_code == 200, found.text
-    return found.json()
 
 
 def with_null(values: Any) -> list[Any]:
