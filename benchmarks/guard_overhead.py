@@ -29,8 +29,8 @@ from lrscout.core.loop import Loop
 from lrscout.loops.torch.adapter import from_torch
 from lrscout.measure.guard import guard
 
-WIDTHS = (128, 512, 1024)
-STEPS = 512
+WIDTHS = (128, 512)
+STEPS = 2048
 BATCH = 128
 LR = 0.01
 RESULTS = Path(__file__).parent / "results" / "guard_overhead.json"

@@ -30,7 +30,7 @@ class GuardCallback(keras.callbacks.Callback):
 
     Args:
         every: after how many batches to take a snapshot; by default 64, or a 32nd of the fit, and more where a snapshot
-            takes more than 2 % of the time between two.
+            takes more than 1 % of the time between two.
         halvings: how often the rate may be halved. Then the model is brought to its last snapshot once more, and the
             fit stops.
         max_stable_lr: the largest stable learning rate, if it is known.

@@ -22,7 +22,7 @@ class GuardCallback(TrainerGuard, lightning.Callback):
 
     Args:
         every: after how many updates to take a snapshot; by default 64, or a 32nd of the fit, and more where, in a
-            single process, a snapshot takes more than 2 % of the time between two.
+            single process, a snapshot takes more than 1 % of the time between two.
         halvings: how often the rate may be halved. Then the module is brought to its last snapshot once more, and the
             fit stops.
         max_stable_lr: the largest stable learning rate, if it is known.

@@ -40,7 +40,7 @@ class TorchGuard:
         steps: how many steps the training will take, if that is known. The guard is slower to call a loss lost for
             good where it is not.
         every: after how many steps to take a snapshot; by default 64, or a 32nd of the run, and more where a snapshot
-            takes more than 2 % of the time between two.
+            takes more than 1 % of the time between two.
         halvings: how often the rate may be halved. Then the training is brought to its last snapshot once more, and
             `should_stop` becomes true.
         max_stable_lr: the largest stable learning rate, if it is known.

@@ -52,6 +52,15 @@ class Weighed(Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsBatches(Protocol):
+    """A snapshot on whose account the loop keeps every batch that it draws, so that the same ones can come again."""
+
+    def let_data_go(self) -> None:
+        """Let the data go on from where they are when the snapshot is restored, so that no batch need be kept."""
+        ...
+
+
 def check_loop(loop: object) -> Loop:
     """Return a loop, or raise if it is none.
 

@@ -30,6 +30,21 @@ class Place:
     generators: Any
 
 
+@dataclass
+class AtPlace:
+    """What the snapshots of all loops with data have in common.
+
+    Args:
+        place: where the loop stood in its data, or None where they are to go on from where they are.
+    """
+
+    place: Place | None
+
+    def let_data_go(self) -> None:
+        """Let the data, and the generators that they are drawn with, go on when the snapshot is restored."""
+        self.place = None
+
+
 class Data:
     """Training batches, evaluation batches, and every random generator that the loop draws from.
 
@@ -109,10 +124,11 @@ class Data:
         """Return a mark of the position in the data and a copy of the generators' states."""
         return Place(self._stream.mark(), self._generators.save())
 
-    def return_to(self, place: Place) -> None:
-        """Bring the position and the generators back."""
-        self._stream.return_to(place.mark)
-        self._generators.load(place.generators)
+    def return_to(self, place: Place | None) -> None:
+        """Bring the position and the generators back; with None they stay where they are."""
+        if place is not None:
+            self._stream.return_to(place.mark)
+            self._generators.load(place.generators)
 
     def reseed(self, seed: int, process: int = 0) -> None:
         """Start every generator and the pass over the data anew from a seed, other ones in each process."""

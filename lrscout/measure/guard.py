@@ -16,7 +16,7 @@ from lrscout.core.checks import check_choice, check_count, check_lr
 from lrscout.core.curve import Curve, Stop
 from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
 from lrscout.core.interrupts import Interrupts
-from lrscout.core.loop import Loop, check_loop
+from lrscout.core.loop import KeepsBatches, Loop, Snapshot, check_loop
 from lrscout.core.progress import Bar, progress
 from lrscout.core.result import Cost, Result, jsonable
 from lrscout.core.schedules import NAMED, Schedule
@@ -134,6 +134,10 @@ def guard(
     run diverges by the rules of `lrscout.Monitor`, or a loss is not finite, or the loss stays far above what it had
     been, or the run would end like that, the loop goes back to the snapshot and on from there at half the rate.
 
+    Its data go on from where they are, and the random generators with them: no batch is kept, and the run does not meet
+    those again that it was lost on (for that, Chowdhery et al., 2022, arXiv:2204.02311, section 5.1, skip batches too).
+    Only a loop of `lrscout.from_functions` goes back in its data as well, if its own snapshot does.
+
     If the loop raises, or Ctrl-C comes, the loop stays where it is and the error goes on; what there is of the result
     by then is the error's attribute ``guarded_run``.
 
@@ -144,7 +148,7 @@ def guard(
         steps: the number of steps.
         schedule: the name of a schedule, or a function such as `lrscout.core.schedules` has; by default ``"linear"``.
         every: after how many steps to take a snapshot. By default 64, or a 32nd of the run if that is more, and twice,
-            four times, ... as many where a snapshot takes more than 2 % of the time of the steps between two. Only that
+            four times, ... as many where a snapshot takes more than 1 % of the time of the steps between two. Only that
             last rule looks at the clock, and only what comes after a return to a snapshot can depend on it; give
             `every` for a run that has to be repeated exactly.
         halvings: how often the rate may be halved. A run that is lost once more ends at its last snapshot.
@@ -237,11 +241,10 @@ class _Run:
         self._guarding = Guarding(asked.steps, every=every, max_stable_lr=asked.max_stable_lr)
         self._safeguard = Safeguard(
             self._guarding,
-            loop.snapshot,
+            self._save,
             self._restore,
             halvings=halvings,
             say=say,
-            repeats=True,
             may_put_off=every is None,
         )
         # Where the last snapshot is due: a leap of the evaluation since then is no overfitting.
@@ -329,7 +332,13 @@ class _Run:
         if at == 0:
             self._guarding.begin(self._evaluations[0])
 
-    def _restore(self, snapshot: Any) -> None:
+    def _save(self) -> Snapshot:
+        snapshot = self._loop.snapshot()
+        if isinstance(snapshot, KeepsBatches):
+            snapshot.let_data_go()
+        return snapshot
+
+    def _restore(self, snapshot: Snapshot) -> None:
         with _uninterrupted():
             self._loop.restore(snapshot)
 

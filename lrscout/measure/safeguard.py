@@ -9,11 +9,12 @@ from typing import Any
 
 from lrscout.analyse.guarding import Guarding
 
-_SHARE_OF_TIME = 0.02
-"""How much of the time of the steps between them snapshots may take."""
+_SHARE_OF_TIME = 0.01
+"""How much of the time of the steps between them snapshots may take: half of what guarding may cost."""
 
 _HALF = 0.5
-_IN_VAIN = 2
+_IN_VAIN = 3
+"""So many batches in a row that are lost at the snapshot itself are no bad batches."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,7 @@ class Safeguard:
         bring_back: brings the state of a snapshot back.
         halvings: how often the rate may be halved.
         say: what to call with each sentence, or None.
-        repeats: whether the steps after a snapshot come again as they were, with the same batches.
-        may_put_off: whether snapshots become rarer where they would take more than 2 % of the time.
+        may_put_off: whether snapshots become rarer where they would take more than 1 % of the time.
         clock: tells the time in seconds.
 
     Attributes:
@@ -76,7 +76,6 @@ class Safeguard:
         *,
         halvings: int,
         say: Callable[[str], object] | None,
-        repeats: bool = False,
         may_put_off: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -84,7 +83,6 @@ class Safeguard:
         self._save, self._bring_back = save, bring_back
         self._halvings = halvings
         self._say = say
-        self._repeats = repeats
         self._may_put_off = may_put_off
         self._clock = clock
         self._dear = float("inf")
@@ -136,8 +134,8 @@ class Safeguard:
         self._bring_back(self._snapshot)
         self._guarding.go_back()
         self._since = self._clock()
-        # Where the same batch is not finite at the snapshot itself, no rate can matter.
-        self._in_vain = self._in_vain + 1 if self._repeats and step == self._taken_before else 0
+        # The first loss after a return is that of the snapshot itself, so no rate can matter to it.
+        self._in_vain = self._in_vain + 1 if step == self._taken_before else 0
         self.has_given_up = is_last or len(self.rollbacks) >= self._halvings or self._in_vain >= _IN_VAIN
         if not self.has_given_up:
             self.factor *= _HALF

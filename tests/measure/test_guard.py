@@ -276,7 +276,7 @@ def test_what_no_rate_mends_is_given_up_at_the_last_good_snapshot() -> None:
 def test_a_loss_that_is_none_from_the_first_step_on_is_soon_given_up() -> None:
     run = guard(scripted_loop([math.nan]), lr=1.0, steps=200, say=None)
     assert run.curve.steps == 0
-    assert run.cost.steps == 2
+    assert run.cost.steps == 3
     assert run.loss is None
     assert run.curve.stopped is Stop.DIVERGED
 

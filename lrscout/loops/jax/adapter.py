@@ -11,7 +11,7 @@ from lrscout.core.checks import check_count, check_lr
 from lrscout.core.errors import LossError, UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
-from lrscout.loops.data import Data, Place, as_batches
+from lrscout.loops.data import AtPlace, Data, as_batches
 from lrscout.loops.jax.fleet import JaxFleet, LaneProgram
 from lrscout.loops.jax.landscape import JaxLandscape, LandscapeProgram
 from lrscout.loops.loaders import generators_of
@@ -87,12 +87,11 @@ def from_jax(
     )
 
 
-@dataclass(frozen=True)
-class _Snapshot:
+@dataclass
+class _Snapshot(AtPlace):
     """JAX arrays never change, so holding on to them is a copy."""
 
     values: tuple[Any, Any, Any, Any]
-    place: Place
 
 
 class JaxLoop:
@@ -199,7 +198,7 @@ class JaxLoop:
         return self._data.evaluation_steps()
 
     def snapshot(self) -> Snapshot:
-        return _Snapshot((self.params, self.opt_state, self.state, self._key), self._data.place())
+        return _Snapshot(self._data.place(), (self.params, self.opt_state, self.state, self._key))
 
     def restore(self, snapshot: Snapshot) -> None:
         assert isinstance(snapshot, _Snapshot)

@@ -14,7 +14,7 @@ from lrscout.core.fleet import Fleet
 from lrscout.core.imports import require
 from lrscout.core.landscape import Landscape
 from lrscout.core.loop import Snapshot
-from lrscout.loops.data import Data, Place
+from lrscout.loops.data import AtPlace, Data
 from lrscout.loops.keras.data import keras_batches
 from lrscout.loops.keras.landscape import KerasLandscapes
 from lrscout.loops.keras.rate import KerasRate
@@ -94,10 +94,9 @@ def from_keras(
     return KerasLoop(model, optimizer, data, loss)
 
 
-@dataclass(frozen=True)
-class _Snapshot:
+@dataclass
+class _Snapshot(AtPlace):
     values: Any
-    place: Place
 
 
 class KerasLoop:
@@ -163,7 +162,7 @@ class KerasLoop:
         return self._data.evaluation_steps() / self._rate.batches_for_an_update
 
     def snapshot(self) -> Snapshot:
-        return _Snapshot(self._state.read(), self._data.place())
+        return _Snapshot(self._data.place(), self._state.read())
 
     def restore(self, snapshot: Snapshot) -> None:
         assert isinstance(snapshot, _Snapshot)

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
 from lrscout.core.loop import Snapshot
-from lrscout.loops.data import Data, Place
+from lrscout.loops.data import AtPlace, Data
 from lrscout.loops.lightning.data import training_source
 from lrscout.loops.lightning.fit import Attached, Fitting
 from lrscout.loops.lightning.landscape import LightningLandscape
@@ -133,13 +133,17 @@ class _Watched:
         return Rates(self.optimizer_of(trainer), self.group)
 
 
-@dataclass(frozen=True)
-class _Snapshot:
-    """A moment within a fit that has begun, or, with no fit, at home."""
+@dataclass
+class _Snapshot(AtPlace):
+    """A moment at home, or, with a fit that has begun, within that, whose own snapshot knows its place."""
 
-    fit: TorchLoop | None
     state: Any
-    place: Place | None = None
+    fit: TorchLoop | None = None
+
+    def let_data_go(self) -> None:
+        if self.fit is not None:
+            self.state.let_data_go()
+        super().let_data_go()
 
 
 class LightningLoop:
@@ -184,8 +188,8 @@ class LightningLoop:
 
     def snapshot(self) -> Snapshot:
         if self._fit is not None:
-            return _Snapshot(self._fit, self._fit.snapshot())
-        return _Snapshot(None, Memory(self._state_at_home()), self._data.place())
+            return _Snapshot(None, self._fit.snapshot(), self._fit)
+        return _Snapshot(self._data.place(), Memory(self._state_at_home()))
 
     def restore(self, snapshot: Snapshot) -> None:
         assert isinstance(snapshot, _Snapshot)
@@ -193,7 +197,6 @@ class LightningLoop:
         if snapshot.fit is not None:
             snapshot.fit.restore(snapshot.state)
             return
-        assert snapshot.place is not None
         try:
             snapshot.state.bring_back()
         finally:

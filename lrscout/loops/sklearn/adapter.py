@@ -15,7 +15,7 @@ import numpy as np
 from lrscout.core.errors import InvalidValueError, UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
-from lrscout.loops.data import Data, Place
+from lrscout.loops.data import AtPlace, Data
 from lrscout.loops.generators import Generators
 from lrscout.loops.loaders import generators_of
 from lrscout.loops.sklearn.batches import Batch, ShuffledBatches, as_batch, evaluation_batches, len_of, whole
@@ -100,10 +100,9 @@ def from_sklearn(
     return SklearnLoop(learner, Data(training, evaluation, generators), generators)
 
 
-@dataclass(frozen=True)
-class _Snapshot:
+@dataclass
+class _Snapshot(AtPlace):
     memory: Memory
-    place: Place
 
 
 class SklearnLoop:
@@ -134,7 +133,7 @@ class SklearnLoop:
         return self._data.evaluation_steps()
 
     def snapshot(self) -> Snapshot:
-        return _Snapshot(Memory(self._learner.estimator), self._data.place())
+        return _Snapshot(self._data.place(), Memory(self._learner.estimator))
 
     def restore(self, snapshot: Snapshot) -> None:
         assert isinstance(snapshot, _Snapshot)

@@ -10,7 +10,7 @@ from lrscout.core.checks import check_lr
 from lrscout.core.errors import UnsupportedLoopError
 from lrscout.core.imports import require
 from lrscout.core.loop import Snapshot
-from lrscout.loops.data import Data, Place, as_batches
+from lrscout.loops.data import AtPlace, Data, as_batches
 from lrscout.loops.loaders import generators_of
 from lrscout.loops.tensorflow.graphs import check_one_number, hidden_generator, is_generator, is_tensorflow_generator
 from lrscout.loops.tensorflow.landscape import TensorFlowLandscape
@@ -155,12 +155,11 @@ class _KerasUpdate:
         self._updates.follow(gradients)
 
 
-@dataclass(frozen=True)
-class _Snapshot:
+@dataclass
+class _Snapshot(AtPlace):
     """Tensors never change, so the values read off the variables are copies."""
 
     values: list[Any]
-    place: Place
 
 
 class TensorFlowLoop:
@@ -225,7 +224,7 @@ class TensorFlowLoop:
 
     def snapshot(self) -> Snapshot:
         self._trace()
-        return _Snapshot(self._read(), self._data.place())
+        return _Snapshot(self._data.place(), self._read())
 
     def restore(self, snapshot: Snapshot) -> None:
         assert isinstance(snapshot, _Snapshot)

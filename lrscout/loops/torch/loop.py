@@ -19,7 +19,7 @@ from lrscout.core.errors import (
     UnsupportedLoopError,
 )
 from lrscout.core.loop import Snapshot
-from lrscout.loops.data import NO_EVALUATION, Data, Place
+from lrscout.loops.data import NO_EVALUATION, AtPlace, Data
 from lrscout.loops.loaders import begin_epoch
 from lrscout.loops.torch.batches import moved
 from lrscout.loops.torch.fleet import TorchFleet, VectorizableLoop
@@ -31,10 +31,9 @@ from lrscout.loops.torch.steady import DifferentiableLoop
 from lrscout.loops.torch.steps import LossOf, Step, one_number
 
 
-@dataclass(frozen=True)
-class _Snapshot:
+@dataclass
+class _Snapshot(AtPlace):
     memory: Memory
-    place: Place
 
 
 class TorchLoop:
@@ -155,7 +154,7 @@ class TorchLoop:
 
     def snapshot(self) -> Snapshot:
         with self._visit():
-            return _Snapshot(Memory(self._roots, self._left_out), self._data.place())
+            return _Snapshot(self._data.place(), Memory(self._roots, self._left_out))
 
     def restore(self, snapshot: Snapshot) -> None:
         assert isinstance(snapshot, _Snapshot)
