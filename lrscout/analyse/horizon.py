@@ -18,6 +18,9 @@ TELLING = 16
 """The steps from which on a race tells how the best rate drifts. Before, momentum is still building up, and what is
 learned first is not what is learned later."""
 
+_SHORT = 25
+"""The steps up to which a race counts as short."""
+
 _STEEPEST, _RISING = -1.0, 0.2
 _APART = 1.5
 _DOUBT, _DOUBT_OF_A_DOUBLING = 0.3, 0.24
@@ -71,6 +74,22 @@ def drift(
     """
     doublings = max(float(np.log2(steps / (since or path[-1].steps))), 0.0)
     return Drift(doublings * (prior + _TRUST * _measured(path)), _DOUBT + _DOUBT_OF_A_DOUBLING * doublings)
+
+
+def of_longer_runs(prior: float, steps: float) -> float:
+    """Return what is expected of a doubling from longer races on: less, by the cube root of their length.
+
+    Short runs learn what is easy, and their best rate falls faster. So the -0.2 of races of 25 steps becomes the -0.1
+    that is measured under long decays at races of 200.
+
+    Args:
+        prior: the octaves for each doubling from short races on.
+        steps: the length of the race.
+
+    >>> round(of_longer_runs(UNDER_DECAY, 200), 2)
+    -0.1
+    """
+    return prior * min(1.0, _SHORT / steps) ** (1 / 3)
 
 
 def _measured(path: Sequence[Vertex]) -> float:

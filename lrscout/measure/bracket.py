@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 NOTHING = "With a budget of 0 nothing can be tried. Allow a share of the run, such as budget=0.5."
 """Why there is no rate where nothing may be spent."""
 
-BRACKET_STEPS = 3
+BRACKET_STEPS = 2
+"""The steps of a rate whose losses are looked at: that before the first update, which is no rate's, and that after."""
+
 _STRIDES = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _ROUNDING = 8 * float(np.finfo(float).eps)
 
@@ -35,20 +37,21 @@ class Bracket:
     reason: str = ""
 
 
-def bracket(prober: Prober, standing: Trial, allowance: float = math.inf) -> Bracket:
+def bracket(prober: Prober, standing: Trial, allowance: float = math.inf, steps: int = BRACKET_STEPS) -> Bracket:
     """Find the highest rate at which the first steps do no harm, from the user's own rate by doubling and halving.
 
     Args:
         prober: takes the probes.
         standing: the losses of the same batches at the parameters of the start.
         allowance: how much may be spent, in steps.
+        steps: how many first steps are looked at.
     """
-    still = standing.losses[:BRACKET_STEPS]
+    still = standing.losses[:steps]
     if not np.isfinite(still[0]):
         return Bracket(
             None, "The loss is not a finite number before anything has moved. Look at the data and the loss."
         )
-    if len(still) < BRACKET_STEPS or not np.isfinite(still).all():
+    if len(still) < steps or not np.isfinite(still).all():
         return Bracket(None, not_finite_anyway(standing))
     search = _Search(prober, still, _margin(standing), prober.spent + allowance)
     low, high = search.ends()
@@ -107,11 +110,11 @@ class _Search:
     @property
     def can_go_on(self) -> bool:
         """Whether there is enough left for one more rate."""
-        return self._prober.spent + BRACKET_STEPS * self._prober.seeds <= self._most
+        return self._prober.spent + len(self._still) * self._prober.seeds <= self._most
 
     def harmless(self, octave: float) -> bool:
         """Whether the loss after the first steps at a rate is not above that of standing still."""
-        (trial,) = self._prober.try_rates([octave], BRACKET_STEPS, constant())
+        (trial,) = self._prober.try_rates([octave], len(self._still), constant())
         self._tried[octave] = trial
         if not trial.completed:
             return False

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrscout.analyse.horizon import TELLING, UNDER_CONSTANT_RATE, UNDER_DECAY, Drift, Vertex, drift
+from lrscout.analyse import horizon
+from lrscout.analyse.horizon import TELLING, Drift, Vertex, drift
 from lrscout.analyse.valley import Choice
 from lrscout.core.schedules import Schedule, constant
 from lrscout.measure.bracket import BRACKET_STEPS, NOTHING, Bracket, bracket
@@ -23,11 +24,19 @@ GROWTH = 3.0
 _RATES = 3.0
 """About as many rates as a race has to run."""
 
-_SPARE = 1.1
-"""How many rates more a race should be able to afford, in case that the best one is at the edge."""
+_SPARE, _SPARE_OF_FIRST = 1.1, 0.2
+"""How many rates more a race should be able to afford, in case that the best one is at the edge. The first race begins
+where the bracket ended, and gains more by a few more steps than by one more rate."""
+
+_SHARE_OF_STANDING = 1 / 12
+_FEWEST_STANDING = 3
+"""From so many losses of standing still their noise can be told."""
+
+_AMPLE = 36
+"""With less to spend there may be no race after the bracket, which then looks a step farther."""
 
 _SHORTEST = 4
-_LEAST = 10 * BRACKET_STEPS
+_LEAST = 30
 """What may always be spent, since with less nothing can be said."""
 
 _ROUNDING = 1e-6
@@ -112,9 +121,10 @@ class _Hunt:
     def verdict(self) -> Verdict:
         if self._allowed == 0:
             return Verdict(None, (), Bracket(None, NOTHING), None)
-        standing = self._prober.stand_still(FIRST_LENGTH if self._left > 6 * FIRST_LENGTH else BRACKET_STEPS)
-        self._standing = standing
-        bracketed = bracket(self._prober, standing, self._allowed - self._prober.spent)
+        steps = BRACKET_STEPS if self._left > _AMPLE else BRACKET_STEPS + 1
+        still = int(np.clip(_SHARE_OF_STANDING * self._left, _FEWEST_STANDING, FIRST_LENGTH))
+        self._standing = standing = self._prober.stand_still(still)
+        bracketed = bracket(self._prober, standing, self._allowed - self._prober.spent, steps)
         if bracketed.octave is None:
             return Verdict(None, (), bracketed, None)
         self._run_constant(bracketed.octave - 1, standing)
@@ -132,7 +142,7 @@ class _Hunt:
         length: float = FIRST_LENGTH
         while True:
             reserved = self._reserved
-            affordable = self._affordable(_RATES + _SPARE, standing)
+            affordable = self._affordable(standing)
             if affordable < _SHORTEST or (self._rungs and self._enough(length, affordable, reserved)):
                 return
             last = affordable < length * (1 + _STRETCH * GROWTH) and not reserved
@@ -161,9 +171,14 @@ class _Hunt:
         kept = min(_SHARE_OF_FINAL * self._allowed / self._prober.seeds, self._left)
         return 0.0 if self._constant or kept < (_RATES + _SPARE) * _SHORTEST_FINAL else kept
 
-    def _affordable(self, rates: float, standing: Trial) -> float:
-        """Return for how many steps so many rates can run, with what it costs to evaluate them."""
-        length = self._left / rates
+    @property
+    def _rates(self) -> float:
+        """How many rates a race should be able to afford."""
+        return _RATES + (_SPARE if self._rungs else _SPARE_OF_FIRST)
+
+    def _affordable(self, standing: Trial) -> float:
+        """Return for how many steps the rates of a race can run, with what it costs to evaluate them."""
+        length = self._left / self._rates
         course = Course(int(min(length, self._longest)), self._schedule, 0, self._start, standing)
         return length - self._prober.evaluation_steps if course.evaluates(self._prober) else length
 
@@ -179,7 +194,7 @@ class _Hunt:
 
     def _run_scheduled(self, standing: Trial) -> None:
         """Race once more under the run's own schedule, squeezed into a shorter run."""
-        length = int(min(self._affordable(_RATES + _SPARE, standing), self._longest))
+        length = int(min(self._affordable(standing), self._longest))
         if length < _SHORTEST_FINAL or self._sure():
             return
         centre = self._rungs[-1].octave
@@ -191,7 +206,9 @@ class _Hunt:
 
     def _race(self, centre: float, length: int, schedule: Schedule, standing: Trial, *, last: bool) -> Rung:
         course = Course(length, schedule, len(self._rungs), self._start, standing)
-        rung = race(self._prober, centre, course, self._allowed - self._prober.spent, last=last)
+        rung = race(
+            self._prober, centre, course, self._allowed - self._prober.spent, last=last, sparing=not self._rungs
+        )
         if rung.octave is None:
             self._lost, self._broken = min([self._lost, *rung.scores]), rung.reason
         return rung
@@ -205,12 +222,14 @@ class _Hunt:
         return path
 
     def _drift(self) -> Drift:
-        prior = UNDER_CONSTANT_RATE if self._constant else UNDER_DECAY
-        if self._noiseless and self._rungs[-1].steps >= TELLING:
-            prior = 0.0  # It is noise that asks for lower rates in longer runs; with one batch for all there is none.
+        prior = horizon.UNDER_CONSTANT_RATE if self._constant else horizon.UNDER_DECAY
+        if self._noiseless:
+            # It is noise that asks for lower rates in longer runs; with one batch for all there is none.
+            prior *= float(np.clip((TELLING - self._rungs[-1].steps) / (TELLING - FIRST_LENGTH), 0, 1))
         if self._scheduled:
             # The same schedule in a shorter run: only the length differs.
-            return drift(self._path, self._steps, since=self._rungs[-1].steps, prior=prior)
+            length = self._rungs[-1].steps
+            return drift(self._path, self._steps, since=length, prior=horizon.of_longer_runs(prior, length))
         return drift(self._path, max(self._like_constant, 1.0), prior=prior)
 
     @property

@@ -154,6 +154,14 @@ class Prober:
         """How many runs a probe is."""
         return len(self._seeds)
 
+    def other_seeds(self, count: int) -> list[int]:
+        """Return seeds that no probe is run with: other orders of the data.
+
+        Args:
+            count: how many.
+        """
+        return [max(self._seeds) + 1 + number for number in range(count)]
+
     @property
     def spent(self) -> float:
         """The work of all probes so far, in steps."""
@@ -168,7 +176,12 @@ class Prober:
         self.notes = tuple(dict.fromkeys((*self.notes, sentence)))
 
     def try_rates(
-        self, octaves: Sequence[float], steps: int, schedule: Schedule, evaluate_at: Sequence[int] = ()
+        self,
+        octaves: Sequence[float],
+        steps: int,
+        schedule: Schedule,
+        evaluate_at: Sequence[int] = (),
+        seeds: Sequence[int] | None = None,
     ) -> list[Trial]:
         """Run rates side by side.
 
@@ -177,12 +190,13 @@ class Prober:
             steps: how many steps each takes.
             schedule: how the rate goes over them.
             evaluate_at: the steps before which to evaluate.
+            seeds: the seeds to run them with, if not those of every probe.
         """
         name = f"{getattr(schedule, '__qualname__', type(schedule).__name__)}()"
         factors = checked_factors(schedule(np.arange(steps), steps), name, steps)
         plan = [
             Run(2.0**octave * factors, seed, np.array(evaluate_at, int), BeyondReturn)
-            for seed in self._seeds
+            for seed in (self._seeds if seeds is None else seeds)
             for octave in octaves
         ]
         curves = self._curves(plan)

@@ -76,6 +76,16 @@ class Rung:
         return 2.0 ** min(above) if above else None
 
 
+def evenly(steps: int, evaluations: int) -> list[int]:
+    """Return the steps to evaluate before so that the evaluations lie evenly, the last of them at the end.
+
+    Args:
+        steps: the length of the run.
+        evaluations: how many there are to be.
+    """
+    return np.unique(np.linspace(0, steps, evaluations + 1)[1:].round().astype(int)).tolist()
+
+
 @dataclass(frozen=True, eq=False)
 class Course:
     """What the runs of a race have in common.
@@ -99,7 +109,7 @@ class Course:
     @property
     def evaluate_at(self) -> list[int]:
         """The steps to evaluate before, the last of them the end of the run."""
-        return np.unique(np.linspace(0, self.steps, self.evaluations + 1)[1:].round().astype(int)).tolist()
+        return evenly(self.steps, self.evaluations)
 
     def evaluates(self, prober: Prober) -> bool:
         """Whether the runs are compared by evaluations."""
@@ -116,7 +126,9 @@ class Course:
         return (self.steps + evaluations * prober.evaluation_steps) * prober.seeds
 
 
-def race(prober: Prober, centre: float, course: Course, allowance: float, *, last: bool = False) -> Rung:
+def race(
+    prober: Prober, centre: float, course: Course, allowance: float, *, last: bool = False, sparing: bool = False
+) -> Rung:
     """Run rates an octave apart for the same number of steps, and go towards the better ones until the best is inside.
 
     In the last race one more is tried if enough is left, halfway to the better neighbour.
@@ -127,12 +139,13 @@ def race(prober: Prober, centre: float, course: Course, allowance: float, *, las
         course: what the runs have in common.
         allowance: how much may be spent, in steps.
         last: whether no other race will follow.
+        sparing: whether to begin with the centre and the rate above alone, and to let them say where to go.
     """
     evaluated = course.evaluates(prober)
     contest = _Contest(prober, course, evaluated)
     most = prober.spent + allowance
     centre = round(centre * _PARTS) / _PARTS  # So that an octave up and an octave down again is the same number.
-    contest.enter([centre - 1, centre, centre + 1])
+    contest.enter([centre, centre + 1] if sparing else [centre - 1, centre, centre + 1])
     while (octave := contest.next()) is not None:
         if prober.spent + course.price(prober) > most:
             break

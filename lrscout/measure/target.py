@@ -9,8 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from lrscout.analyse.extrapolate import StepsNeeded, steps_to_target
+from lrscout.analyse.extrapolate import StepsNeeded
 from lrscout.core.schedules import constant
+from lrscout.measure.arrival import SHARE_OF_EVALUATIONS, Found, arrival_of, confirmed
 from lrscout.measure.bracket import NOTHING, Bracket, bracket
 from lrscout.measure.probing import Prober, Trial
 from lrscout.measure.race import Course, Rung, race
@@ -18,10 +19,6 @@ from lrscout.measure.race import Course, Rung, race
 _FIRST_LENGTH, _GROWTH = 12, 3
 _RATES = 3
 _EVALUATIONS = 12
-_SHARE_OF_EVALUATIONS = 0.5
-_IN_SIGHT = 30
-"""A curve foretells nothing that is much smaller than its own fall."""
-
 _TELLING = 300
 """A shorter race foretells too little: of the noise that holds the loss up, its curves have not seen anything yet."""
 
@@ -76,7 +73,7 @@ def race_to(prober: Prober, target: float, share: float, most: int, start: float
         return Arrival(None, StepsNeeded(0, 0, 0), there, (), bracketed, evaluated)
     rungs: list[Rung] = []
     centre, length = bracketed.octave - 1, _FIRST_LENGTH
-    best: tuple[float, StepsNeeded] | None = None
+    found: list[Found] = []
     why = f"probes of at most {most} steps are too short to tell"
     while length <= most:
         course = replace(_course(prober, length, start, standing), number=len(rungs))
@@ -89,27 +86,35 @@ def race_to(prober: Prober, target: float, share: float, most: int, start: float
             continue
         rungs.append(rung)
         if watched or not evaluated:
-            best, why = _first_to_arrive(rung, target, watched)
-        if best is not None and _knows_enough(prober, best[1], length, share):
+            found, why = _first_to_arrive(rung, target, watched)
+        if found and _knows_enough(prober, found[0][1], length, share):
             break
-        if best is None and _has_stalled([each for each in rungs if each.evaluated == evaluated], target):
+        if not found and _has_stalled([each for each in rungs if each.evaluated == evaluated], target):
             part = f"{100 * _WORTH:g} %"
             why = f"the last {_PATIENCE} races, each three times as long, came less than {part} of the way nearer to it"
             break
         length *= _GROWTH
         centre = rung.octave
-    if best is not None and best[1].steps > most:
-        late = f"It would take about {best[1].steps} steps at {2.0 ** best[0]:.2g}, and {most} are the most."
+    if found and found[0][1].steps > most:
+        late = f"It would take about {found[0][1].steps} steps at {2.0 ** found[0][0]:.2g}, and {most} are the most."
         return Arrival(None, None, late, tuple(rungs), bracketed, evaluated)
-    if best is None:
+    if not found:
         of_its_kind = [rung for rung in rungs if rung.evaluated == evaluated]
         return Arrival(None, None, _not_known(target, why, of_its_kind), tuple(rungs), bracketed, evaluated)
-    return Arrival(best[0], best[1], _known(rungs[-1], best), tuple(rungs), bracketed, evaluated)
+    first = f"{_known(rungs[-1], found[0])}"
+    confirmation = confirmed(prober, found, target, evaluated, most)
+    if confirmation is None:
+        return Arrival(*found[0], first, tuple(rungs), bracketed, evaluated)
+    if confirmation.steps is None:
+        why = f"{first[:-1]}, but on other orders of the data neither that rate nor another does"
+        return Arrival(None, None, _not_known(target, why, rungs), tuple(rungs), bracketed, evaluated)
+    told = f"{first} {confirmation.told(found[0][0])}"
+    return Arrival(confirmation.octave, confirmation.steps, told, tuple(rungs), bracketed, evaluated)
 
 
 def _course(prober: Prober, length: int, start: float | None, standing: Trial) -> Course:
     """Return the course of a race of some length, with evaluations on the way if they are not too dear."""
-    affordable = _EVALUATIONS * prober.evaluation_steps <= _SHARE_OF_EVALUATIONS * length
+    affordable = _EVALUATIONS * prober.evaluation_steps <= SHARE_OF_EVALUATIONS * length
     return Course(length, constant(), 0, start, standing, _EVALUATIONS if affordable else 0)
 
 
@@ -128,13 +133,13 @@ def _has_stalled(rungs: Sequence[Rung], target: float) -> bool:
     return all(after > (1 - _WORTH) * before for before, after in pairwise(distances))
 
 
-def _first_to_arrive(rung: Rung, target: float, evaluated: bool) -> tuple[tuple[float, StepsNeeded] | None, str]:
-    """Return the octave that is first at the target with its steps, or why none is known to get there."""
-    found: list[tuple[float, StepsNeeded]] = []
+def _first_to_arrive(rung: Rung, target: float, evaluated: bool) -> tuple[list[Found], str]:
+    """Return the octaves that get to the target with their steps, the first one first, or why none is known to."""
+    found: list[Found] = []
     reasons: dict[float, str] = {}
     for octave, trial in rung.trials.items():
         if trial.completed:
-            answer = _arrival_of(trial, target, evaluated)
+            answer = arrival_of(trial, target, evaluated)
             if isinstance(answer, StepsNeeded):
                 found.append((octave, answer))
             else:
@@ -142,43 +147,12 @@ def _first_to_arrive(rung: Rung, target: float, evaluated: bool) -> tuple[tuple[
     if found:
         # The rate just below those that diverge is often the first, and on other batches diverges itself.
         steady = [pair for pair in found if pair[0] + 1 in rung.trials and not rung.trials[pair[0] + 1].diverged]
-        return min(steady or [min(found)], key=lambda pair: pair[1].steps), ""
-    return None, reasons.get(rung.best, "every rate diverged")
+        return sorted(steady or [min(found)], key=lambda pair: pair[1].steps), ""
+    return [], reasons.get(rung.best, "every rate diverged")
 
 
-def _arrival_of(trial: Trial, target: float, evaluated: bool) -> StepsNeeded | str:
-    """Return the steps from the start to the target."""
-    steps, losses = np.arange(len(trial.losses), dtype=float), trial.losses
-    if evaluated:
-        steps, losses = trial.evaluations
-    there = np.flatnonzero(_settled(losses) <= target)
-    if len(there):
-        seen = int(steps[there[0]])
-        return StepsNeeded(seen, int(0.9 * seen), math.ceil(1.1 * seen))
-    if not np.isfinite(losses).all():
-        return "the losses on the way are not all finite numbers"
-    near = _in_sight(losses, target)
-    further = steps_to_target(losses[near:], steps[near:], target)
-    if isinstance(further, str):
-        return further
-    done, ahead = int(steps[-1]), max(further.steps, 1)  # It is not there yet, whatever the curve foretells.
-    return StepsNeeded(done + ahead, done + further.low, done + max(further.high, ahead))
-
-
-def _in_sight(losses: np.ndarray, target: float) -> int:
-    """Return where the loss is first so near to the target that it shows the pace of the rest of the way."""
-    distance = _settled(losses) - target
-    return int(np.flatnonzero(distance <= _IN_SIGHT * distance[-1])[0])
-
-
-def _settled(losses: np.ndarray) -> np.ndarray:
-    """Return the running median over a tenth of the losses, so that a lucky batch is not an arrival."""
-    width = max(1, len(losses) // 10)
-    return np.array([np.median(losses[max(0, end - width) : end]) for end in range(1, len(losses) + 1)])
-
-
-def _known(rung: Rung, best: tuple[float, StepsNeeded]) -> str:
-    octave, needed = best
+def _known(rung: Rung, first: Found) -> str:
+    octave, needed = first
     if needed.steps <= rung.steps:
         return f"A probe at {2.0**octave:.2g} got there, the first of {len(rung.trials)} rates."
     return (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrscout.analyse.horizon import Vertex, drift
+from lrscout.analyse.horizon import UNDER_DECAY, Vertex, drift, of_longer_runs
 
 LENGTHS = st.integers(3, 10_000)
 
@@ -54,6 +54,14 @@ def test_a_rate_that_falls_faster_is_expected_to_fall_further(one: float, other:
         for fall in sorted((one, other))
     ]
     assert shifts[1] <= shifts[0]
+
+
+@given(st.floats(1, 1e6), st.floats(1, 100))
+def test_less_is_expected_of_a_doubling_the_longer_the_race_was(steps: float, times: float) -> None:
+    shorter, longer = of_longer_runs(UNDER_DECAY, steps), of_longer_runs(UNDER_DECAY, steps * times)
+    assert UNDER_DECAY <= shorter <= longer < 0
+    if steps >= 25:
+        assert longer * times ** (1 / 3) == pytest.approx(shorter)
 
 
 def test_a_length_at_which_nothing_had_moved_tells_nothing() -> None:

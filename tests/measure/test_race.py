@@ -24,13 +24,15 @@ def bracketed(descent: Descent, allowance: float = math.inf) -> Any:
     return bracket(prober, prober.stand_still(6), allowance)
 
 
-def raced(descent: Descent, centre: float, steps: int = STEPS, allowance: float = math.inf, seeds=(0,)) -> Rung:
+def raced(
+    descent: Descent, centre: float, steps: int = STEPS, allowance: float = math.inf, seeds=(0,), **how: bool
+) -> Rung:
     prober = Ledger(descent.loop, seeds=seeds).prober
     start = None
     if descent.loop._evaluate is not None:
         start = descent.loop.evaluate()
     course = Course(steps, constant(), 0, start, prober.stand_still(6))
-    return race(prober, centre, course, allowance)
+    return race(prober, centre, course, allowance, **how)
 
 
 def loss_after(lr: float, steps: int = STEPS) -> float:
@@ -61,6 +63,14 @@ def test_the_bracket_keeps_to_its_allowance() -> None:
             assert 2.0**found.octave < 2 * LIMIT
         else:
             assert found.reason
+
+
+@pytest.mark.parametrize("centre", [-6.0, -4.0, -2.0, -1.0, 0.0])
+def test_a_sparing_race_finds_the_same_rate_with_no_more_runs(centre: float) -> None:
+    full, sparing = (raced(Descent(bowl, np.ones(3)), centre, sparing=spare) for spare in (False, True))
+    assert sparing.best == full.best
+    assert len(sparing.scores) == len(full.scores) - (full.best > centre)
+    assert min(sparing.scores) < sparing.best < max(sparing.scores)
 
 
 @settings(max_examples=30, deadline=None)
