@@ -48,7 +48,7 @@ def find(
 ) -> Recommendation:
     """Find the learning rate by racing short runs against each other, and bring the loop home.
 
-    From the loop's own rate it is first found, in runs of three steps, up to which rate the first steps do no harm.
+    From the loop's own rate it is first found, in runs of two steps, up to which rate the first update does no harm.
     From there rates an octave apart race on the same batches, each time for longer, and the field follows the best one.
     Where the run is to have a schedule, the last race is under it, squeezed into fewer steps. The rate that is
     recommended is the one that is expected to lose least over the whole run: the best rate falls as runs get longer, by
@@ -59,8 +59,9 @@ def find(
             ``file.py:function`` or ``package.module:function``.
         steps: how many steps you will train for. With `target_loss`, the most that you would.
         target_loss: a loss to reach: the evaluation loss if there is evaluation data, otherwise the training loss. The
-            answer is the constant rate that gets there first, and the steps that it takes. With neither this nor
-            `steps`, the answer is the best rate for each length of run, and where more steps stop paying.
+            answer is the constant rate that gets there first, and the steps that it takes, also on three other orders
+            of the data where that is not too dear. With neither this nor `steps`, the answer is the best rate for each
+            length of run, and where more steps stop paying.
         schedule: how the rate will go over the run: ``"constant"``, ``"linear"``, ``"cosine"``, ``"wsd"`` (warmup,
             stable, decay), ``"one-cycle"``, or a function as in `lrscout.core.schedules`. By default linear decay,
             which is hard to beat where the number of steps is known; constant with a target loss.
