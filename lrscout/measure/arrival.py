@@ -77,13 +77,13 @@ def confirmed(prober: Prober, found: Sequence[Found], target: float, evaluated: 
         most: how many steps a run may take.
 
     Returns:
-        What came of it; None where it would be too dear.
+        What came of it; None where it would be too dear to ask even the first.
     """
-    octave = found[0][0]
+    last = None
     for octave, needed in found[:_CANDIDATES]:
         steps = min(math.ceil(_LONGER * max(needed.steps, 1)), most)
         if _ORDERS * steps > _DEAREST * prober.spent:
-            return None
+            break
         many = np.clip(SHARE_OF_EVALUATIONS * steps / prober.evaluation_steps, _FEWEST_EVALUATIONS, _MOST_EVALUATIONS)
         evaluate_at = evenly(steps, int(many)) if evaluated else []
         (trial,) = prober.try_rates([octave], steps, constant(), evaluate_at, prober.other_seeds(_ORDERS))
@@ -91,7 +91,8 @@ def confirmed(prober: Prober, found: Sequence[Found], target: float, evaluated: 
         there = [arrival.steps for arrival in arrivals if isinstance(arrival, StepsNeeded)]
         if len(there) > _ORDERS / 2:
             return Confirmation(octave, typical([*there, *[steps] * (_ORDERS - len(there))]))
-    return Confirmation(octave, None)
+        last = Confirmation(octave, None)
+    return last
 
 
 def typical(arrivals: Sequence[int]) -> StepsNeeded:
@@ -122,6 +123,8 @@ def arrival_of(trial: Trial, target: float, evaluated: bool) -> StepsNeeded | st
     if len(there):
         seen = int(steps[there[0]])
         return StepsNeeded(seen, int(0.9 * seen), math.ceil(1.1 * seen))
+    if not trial.completed:
+        return "the run broke off"
     if not np.isfinite(losses).all():
         return "the losses on the way are not all finite numbers"
     near = _in_sight(losses, target)

@@ -88,6 +88,17 @@ def test_what_would_cost_more_than_twice_the_search_is_left() -> None:
     assert ask(lambda seed, lr: 0.9, -3.0, spent=140) is not None
 
 
+def test_a_rate_that_failed_is_not_promised_because_the_next_one_is_too_dear_to_ask() -> None:
+    prober = Ledger(falling(lambda seed, lr: 0.9 if seed == 0 else 1.0)).prober
+    prober.steps = 200
+    found: list[Found] = [(-1.0, StepsNeeded(40, 40, 40)), (-2.0, StepsNeeded(4000, 4000, 4000))]
+    assert confirmed(prober, found, TARGET, True, 10_000) == Confirmation(-1.0, None)
+
+
+def test_orders_on_which_it_diverges_before_it_is_looked_at_count_against_it() -> None:
+    assert ask(lambda seed, lr: 0.9 if seed == 0 else 1e30, -1.0) == Confirmation(-1.0, None)
+
+
 def test_the_interval_holds_a_fourth_value_four_times_in_five() -> None:
     draws = np.exp(np.random.default_rng(0).normal(6.0, 0.5, (4000, 4))).round().astype(int)
     told = [typical(three.tolist()) for three in draws[:, :3]]
