@@ -20,6 +20,11 @@ NOTHING = "With a budget of 0 nothing can be tried. Allow a share of the run, su
 BRACKET_STEPS = 2
 """The steps of a rate whose losses are looked at: that before the first update, which is no rate's, and that after."""
 
+_FARTHEST = 4.0
+"""How many octaves above the rate that gains most the highest harmless one may lie. On a quadratic that is two at most;
+but where a batch can be separated, one huge step may leave no loss on the next one."""
+
+_MOST, _BEYOND_NOISE = 0.9, 4.0
 _STRIDES = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _ROUNDING = 8 * float(np.finfo(float).eps)
 
@@ -67,7 +72,7 @@ def bracket(prober: Prober, standing: Trial, allowance: float = math.inf, steps:
         low, high = (middle, high) if search.harmless(middle) else (low, middle)
     if low < math.log2(prober.lr) and not search.moves(low):
         return Bracket(None, search.why_all_harm())
-    return Bracket(low)
+    return Bracket(min(low, search.gains_most() + _FARTHEST))
 
 
 def _margin(standing: Trial) -> float:
@@ -106,6 +111,7 @@ class _Search:
         self._most = most
         self._margin = margin
         self._tried: dict[float, Trial] = {}
+        self._harmless: set[float] = set()
 
     @property
     def can_go_on(self) -> bool:
@@ -119,7 +125,10 @@ class _Search:
         if not trial.completed:
             return False
         after, still = trial.losses[1:], self._still
-        return bool(after.mean() <= still[1:].mean() + self._margin and after[-1] <= still[-1] + self._margin)
+        if after.mean() > still[1:].mean() + self._margin or after[-1] > still[-1] + self._margin:
+            return False
+        self._harmless.add(octave)
+        return True
 
     def ends(self) -> tuple[float | None, float | None]:
         """Return a rate that does no harm and a higher one that does; None for one that was not found."""
@@ -142,13 +151,25 @@ class _Search:
         standing_still = octave <= self._prober.standing_octave
         return not (standing_still or np.allclose(self._tried[octave].losses, self._still, rtol=_ROUNDING, atol=0))
 
+    def gains_most(self) -> float:
+        """Return the lowest of the harmless rates that gain nearly as much as any; infinite where that is but noise."""
+        levels = {octave: self._level(octave) for octave in sorted(self._harmless)}
+        lowest = min(levels.values())
+        fall = float(self._still[1:].mean()) - lowest
+        if fall <= _BEYOND_NOISE * self._margin:
+            return math.inf
+        return next(octave for octave, level in levels.items() if level <= lowest + (1 - _MOST) * fall)
+
+    def _level(self, octave: float) -> float:
+        return float(self._tried[octave].losses[1:].mean())
+
     def levels_off(self) -> float | None:
         """Return the lowest rate beyond which higher ones, which do no harm either, gain nothing more.
 
         None where the highest rate gains most, as on a loss without a lower bound, or where no rate moves the loss. A
         loss that is bounded above, as of probabilities, levels off at huge rates, and may do so below the start.
         """
-        levels = {octave: float(trial.losses[1:].mean()) for octave, trial in sorted(self._tried.items())}
+        levels = {octave: self._level(octave) for octave in sorted(self._tried)}
         lowest = min(levels.values())
         enough = next(octave for octave, level in levels.items() if level <= lowest + self._margin)
         return enough if enough < max(levels) and self.moves(enough) else None

@@ -54,6 +54,17 @@ def test_the_bracket_is_an_octave_below_harm_from_wherever_it_begins(octave: flo
     assert LIMIT / 2 <= 2.0**found * unit < 2 * LIMIT
 
 
+@pytest.mark.parametrize("lr", [1e-3, 0.1, 10.0])
+def test_where_huge_rates_gain_all_there_is_the_bracket_stays_near_those_that_do_too(lr: float) -> None:
+    """As where a batch can be separated: a step of 5 gains nine tenths, and the first harm is at a million."""
+
+    def separable(x: np.ndarray, generator: np.random.Generator) -> tuple[Any, np.ndarray]:
+        return np.logaddexp(0, -x[0]) + 1e-12 * x[0] ** 2, np.array([-1 / (1 + np.exp(x[0])) + 2e-12 * x[0]])
+
+    found = bracketed(Descent(separable, [0.0], lr=lr)).octave
+    assert 2**-3 < 2.0**found / 5 < 2 ** (4 + 4)
+
+
 def test_the_bracket_keeps_to_its_allowance() -> None:
     for allowance in (3, 6, 9, 15, 30):
         descent = Descent(bowl, np.ones(3), lr=1e-4)
