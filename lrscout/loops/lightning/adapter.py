@@ -182,6 +182,10 @@ class LightningLoop:
         with self._in_fit() as fit:
             return fit.evaluate()
 
+    def evaluation_steps(self) -> float:
+        with self._in_fit() as fit:
+            return fit.evaluation_steps()
+
     def landscape(self, batches: int) -> LightningLandscape:
         with self._in_fit() as fit:
             return LightningLandscape(self._in_fit, fit.batches_ahead(batches))
