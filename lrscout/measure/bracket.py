@@ -66,7 +66,7 @@ def bracket(prober: Prober, standing: Trial, allowance: float = math.inf, steps:
         levels_off = search.levels_off()
         if search.can_go_on and levels_off is None:
             return Bracket(None, search.why_nothing_harms(low))
-        return Bracket(low if levels_off is None else levels_off)
+        return Bracket(low if levels_off is None else min(levels_off, search.gains_most()))
     while high - low > 1 and search.can_go_on:
         middle = (low + high) / 2
         low, high = (middle, high) if search.harmless(middle) else (low, middle)
