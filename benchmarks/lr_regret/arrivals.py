@@ -82,13 +82,17 @@ def _arrivals(loop: Any, seed: int, lr: float, target: float) -> list[int | None
 
 
 def kept(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the rows with how many there are of each outcome, and how many intervals held the one run."""
-    told = [row for row in rows if "arrivals" in row]
-    held = [row["arrivals"][0] is not None and row["low"] <= row["arrivals"][0] <= row["high"] for row in told]
+    """Return the rows with how many there are of each outcome, how many intervals held the one run, and for how many
+    the median of the other orders, which is as much as could be known of it, would have been right."""
+    arrivals = [[math.inf if arrival is None else arrival for arrival in row.get("arrivals", ())] for row in rows]
+    told = [(row, *known) for row, known in zip(rows, arrivals, strict=True) if known]
+    held = [row["low"] <= run <= row["high"] for row, run, *_ in told]
+    knowable = [1 / FACTOR <= float(np.median(others)) / run <= FACTOR for _, run, *others in told]
     return {
         "counts": Counter(row["outcome"] for row in rows),
         "counts by the median": Counter(row.get("outcome of the median", row["outcome"]) for row in rows),
-        "the interval held the run": sum(held) / len(held) if held else None,
+        "the interval held the run": float(np.mean(held)) if told else None,
+        "the median of the other orders was right": float(np.mean(knowable)) if told else None,
         "rows": rows,
     }
 
@@ -102,6 +106,8 @@ def main(names: Sequence[str]) -> None:
         one, median = record["counts"][outcome], record["counts by the median"][outcome]
         table.add_row(outcome, f"{one / len(rows):.0%}", f"{median / len(rows):.0%}")
     Console().print(table)
+    for share in ("the interval held the run", "the median of the other orders was right"):
+        Console().print(f"{share}: {'-' if record[share] is None else format(record[share], '.0%')}")
     RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrscout.analyse import horizon
-from lrscout.analyse.horizon import TELLING, Drift, Vertex, drift
+from lrscout.analyse.horizon import (
+    TELLING,
+    UNDER_CONSTANT_RATE,
+    UNDER_DECAY,
+    Drift,
+    Vertex,
+    drift,
+    of_longer_runs,
+)
 from lrscout.analyse.valley import Choice
 from lrscout.core.schedules import Schedule, constant
 from lrscout.measure.bracket import BRACKET_STEPS, NOTHING, Bracket, bracket
@@ -222,14 +229,14 @@ class _Hunt:
         return path
 
     def _drift(self) -> Drift:
-        prior = horizon.UNDER_CONSTANT_RATE if self._constant else horizon.UNDER_DECAY
+        prior = UNDER_CONSTANT_RATE if self._constant else UNDER_DECAY
         if self._noiseless:
             # It is noise that asks for lower rates in longer runs; with one batch for all there is none.
             prior *= float(np.clip((TELLING - self._rungs[-1].steps) / (TELLING - FIRST_LENGTH), 0, 1))
         if self._scheduled:
             # The same schedule in a shorter run: only the length differs.
             length = self._rungs[-1].steps
-            return drift(self._path, self._steps, since=length, prior=horizon.of_longer_runs(prior, length))
+            return drift(self._path, self._steps, since=length, prior=of_longer_runs(prior, length))
         return drift(self._path, max(self._like_constant, 1.0), prior=prior)
 
     @property

@@ -101,7 +101,7 @@ def race_to(prober: Prober, target: float, share: float, most: int, start: float
     if not found:
         of_its_kind = [rung for rung in rungs if rung.evaluated == evaluated]
         return Arrival(None, None, _not_known(target, why, of_its_kind), tuple(rungs), bracketed, evaluated)
-    first = f"{_known(rungs[-1], found[0])}"
+    first = _known(rungs[-1], found[0])
     confirmation = confirmed(prober, found, target, evaluated, most)
     if confirmation is None:
         return Arrival(*found[0], first, tuple(rungs), bracketed, evaluated)

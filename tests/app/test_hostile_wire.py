@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +67,16 @@ RAW = [
 def test_what_no_browser_sends(port: int, request_line: bytes) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         received = b""
-        # A server may hang up on the rest of what it has refused.
-        with suppress(OSError):
+        # A server may hang up on the rest of what it has refused; then what it said may be lost as well.
+        is_endless = ENDLESS in request_line
+        with suppress(OSError) if is_endless else nullcontext():
             connection.sendall(request_line)
             connection.shutdown(socket.SHUT_WR)
-        with suppress(OSError):
+        with suppress(OSError) if is_endless else nullcontext():
             while piece := connection.recv(1 << 16):
                 received += piece
+    if is_endless:
+        assert not received or received.startswith(b"HTTP/1.1 400 ")
     assert b" 200 " not in received.partition(b"\r\n")[0]
     assert b" 500 " not in received
     assert SECRET.encode() not in received
